@@ -1,0 +1,44 @@
+# Short names for what one types often; `make help` lists them. The extension is built in place.
+PYTHON ?= python
+TESTS ?= tests
+CLANG_FORMAT ?= clang-format
+BUILD = $(PYTHON) setup.py -q build_ext --inplace
+C_FILES = $(shell find csrc benchmarks -name '*.[ch]')
+
+.PHONY: help build debug asan test bench golden lint clean
+
+help: ## this list
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
+
+build: ## the extension, optimised, in place
+	$(BUILD)
+
+debug: ## the same with -O0 -g and assertions
+	ZEROSHOT_DEBUG=1 $(BUILD)
+
+test: build ## the whole suite; TESTS=tests/ops for a part
+	$(PYTHON) -m pytest $(TESTS)
+
+# Python itself is not instrumented: the runtime is preloaded, and leaks are looked for elsewhere
+# (tests/leaks). -s, since a report is written while a test's output is captured. The suite's results
+# are what counts; the next `make build` compiles what this one replaced.
+asan: ## the whole suite under AddressSanitizer and UndefinedBehaviorSanitizer
+	ZEROSHOT_SANITIZE=address,undefined $(BUILD)
+	PYTHONMALLOC=malloc LD_PRELOAD="$$($${CC:-gcc} -print-file-name=libasan.so)" \
+	ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 UBSAN_OPTIONS=print_stacktrace=1 \
+	$(PYTHON) -m pytest -s -p no:cacheprovider -o timeout=3000 $(TESTS)
+
+bench: build ## zeroshot against PyTorch; about 40 minutes, see benchmarks/README.md
+	$(PYTHON) benchmarks/bench_scores.py
+
+golden: ## recompute the stored networks and compare (--write replaces them)
+	$(PYTHON) tests/golden/make_golden.py
+
+lint: ## layout, style and types, as CI checks them
+	$(CLANG_FORMAT) --dry-run -Werror $(C_FILES)
+	$(PYTHON) -m ruff check .
+	$(PYTHON) -m ruff format --check .
+	$(PYTHON) -m mypy --strict zeroshot
+
+clean: ## everything that was built
+	rm -rf build dist *.egg-info zeroshot/*.so

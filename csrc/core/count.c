@@ -1,0 +1,58 @@
+#include "core/count.h"
+
+#include <string.h>
+
+enum { FROM_IMAGE = 1, TO_LOGITS = 2, LIVE = FROM_IMAGE | TO_LOGITS };
+
+/* Node order is topological: one sweep forward from the image, one backward from the logits. */
+static void mark_live(const zs_graph *g, uint8_t *flags) {
+    memset(flags, 0, (size_t)g->n_nodes);
+    flags[0] = FROM_IMAGE;
+    for (int i = 1; i < g->n_nodes; i++) {
+        const zs_node *node = &g->nodes[i];
+        if (node->op == ZS_OP_ZERO) continue;
+        for (int k = 0; k < node->n_inputs; k++) flags[i] |= flags[zs_node_inputs(g, i)[k]] & FROM_IMAGE;
+    }
+    flags[g->n_nodes - 1] |= TO_LOGITS;
+    for (int i = g->n_nodes - 1; i > 0; i--) {
+        const zs_node *node = &g->nodes[i];
+        if (node->op == ZS_OP_ZERO || !(flags[i] & TO_LOGITS)) continue;
+        for (int k = 0; k < node->n_inputs; k++) flags[zs_node_inputs(g, i)[k]] |= TO_LOGITS;
+    }
+}
+
+static bool is_trainable(zs_role role) {
+    return role != ZS_ROLE_RUNNING_MEAN && role != ZS_ROLE_RUNNING_VAR;
+}
+
+static bool add(int64_t *sum, int64_t term) {
+    return !__builtin_add_overflow(*sum, term, sum);
+}
+
+zs_status zs_graph_count(const zs_graph *g, zs_counts *out, zs_error *err) {
+    uint8_t flags[ZS_MAX_NODES];
+    ZS_ASSERT(g->n_nodes <= ZS_MAX_NODES);
+    mark_live(g, flags);
+
+    zs_counts c = {0};
+    bool ok = true;
+    for (int t = 0; t < g->n_tensors; t++) {
+        const zs_tensor *tensor = &g->tensors[t];
+        const int64_t size = (int64_t)tensor->size;
+        if (is_trainable(tensor->role)) ok &= add(&c.params, size);
+        if (!tensor->counted) continue;
+        const zs_shape shape = g->nodes[tensor->node].shape;
+        int64_t macs; /* each weight meets each output pixel once */
+        ok &= !__builtin_mul_overflow(size, (int64_t)shape.H * shape.W, &macs);
+        ok &= add(&c.weights, size) && add(&c.macs, macs);
+        if (flags[tensor->node] == LIVE) ok &= add(&c.live_weights, size) && add(&c.live_macs, macs);
+    }
+    c.thop_flops = c.macs;
+    for (int i = 0; i < g->n_nodes; i++) {
+        const zs_shape shape = g->nodes[i].shape;
+        if (g->nodes[i].op == ZS_OP_AVG_POOL) ok &= add(&c.thop_flops, (int64_t)shape.C * shape.H * shape.W);
+    }
+    if (!ok) return zs_fail(err, ZS_EINVAL, "network: a count of its weights or operations passes 2^63");
+    *out = c;
+    return ZS_OK;
+}

@@ -1,0 +1,374 @@
+#include "core/engine.h"
+
+#include <math.h>
+#include <string.h>
+#ifdef _OPENMP
+#include <omp.h>
+#endif
+
+static const char *const LOSS_NAMES[ZS_N_LOSSES] = {"cross_entropy", "sum_logits"};
+
+const char *zs_loss_name(zs_loss loss) { return LOSS_NAMES[loss]; }
+
+int zs_loss_by_name(const char *name) {
+    for (int i = 0; i < ZS_N_LOSSES; i++)
+        if (strcmp(LOSS_NAMES[i], name) == 0) return i;
+    return -1;
+}
+
+/* --- layout ------------------------------------------------------------------------------------------------------ */
+
+void zs_weights_layout(zs_weights *w, const zs_graph *graph, zs_dtype dtype, zs_arena *arena) {
+    void **tensors = zs_arena_take_array(arena, (size_t)graph->n_tensors, sizeof *tensors);
+    w->packed = zs_arena_take_array(arena, (size_t)graph->n_nodes, sizeof *w->packed);
+    w->packed_done = zs_arena_take_array(arena, (size_t)graph->n_nodes, sizeof *w->packed_done);
+    for (int i = 0; i < graph->n_tensors; i++) {
+        void *p = zs_arena_take_array(arena, graph->tensors[i].size, zs_dtype_size(dtype));
+        if (tensors) tensors[i] = p;
+    }
+    w->tensors = tensors;
+    if (w->packed) memset(w->packed, 0, (size_t)graph->n_nodes * sizeof *w->packed);
+    if (w->packed_done) memset(w->packed_done, 0, (size_t)graph->n_nodes * sizeof *w->packed_done);
+}
+
+static zs_view view_of(const zs_engine *e, zs_place place) {
+    if (place.storage < 0) return (zs_view){0};
+    const zs_storage *s = &e->plan->storages[place.storage];
+    const size_t real = zs_dtype_size(e->exec->kernels->dtype);
+    return (zs_view){.p = e->pool ? e->pool + s->offset + place.offset * real : NULL,
+                     .sn = (ptrdiff_t)s->elements, .sh = place.sh, .sw = place.sw};
+}
+
+static void bind_operands(zs_engine *e, int node, zs_operand *in) {
+    const zs_graph *g = e->graph;
+    const zs_node *n = &g->nodes[node];
+    zs_call *c = &e->calls[node];
+    c->in = in;
+    c->n_in = 0;
+    for (int j = 0; j < n->n_inputs; j++) {
+        const zs_edge_plan *edge = &e->plan->edges[n->first_input + j];
+        if (edge->dropped) continue;
+        const zs_node_plan *source = &e->plan->nodes[edge->source];
+        zs_operand *o = &in[c->n_in++];
+        *o = (zs_operand){.x = view_of(e, source->value), .shape = g->nodes[zs_node_inputs(g, node)[j]].shape,
+                          .relu = edge->relu, .bn = edge->bn >= 0 ? e->calls[edge->bn].bn.coef : NULL,
+                          .coef = g->coefs[n->first_input + j], .dx = view_of(e, edge->dx), .add = edge->add,
+                          .clear = edge->clear};
+        if (edge->clear) { /* the whole storage */
+            const zs_storage *s = &e->plan->storages[edge->dx.storage];
+            o->clear_shape = (zs_shape){(int)s->elements, 1, 1};
+            o->clear_view = view_of(e, (zs_place){.storage = edge->dx.storage});
+        }
+    }
+}
+
+static void bind(zs_engine *e) {
+    const zs_plan *p = e->plan;
+    for (int i = 0; i < e->graph->n_nodes; i++) {
+        const zs_node_plan *np = &p->nodes[i];
+        const zs_node *n = &e->graph->nodes[i];
+        zs_call *c = &e->calls[i];
+        c->y = view_of(e, np->value);
+        c->dy = np->wants_grad ? view_of(e, np->grad) : (zs_view){0};
+        if (i > 0) bind_operands(e, i, e->operands + n->first_input);
+    }
+}
+
+static void layout_bn(zs_engine *e, int node, zs_arena *arena) {
+    const zs_plan *p = e->plan;
+    const size_t C = (size_t)e->graph->nodes[node].shape.C, G = (size_t)p->spec.n_groups;
+    const size_t real = zs_dtype_size(p->spec.kernels->dtype);
+    zs_bn_state s;
+    s.partial = zs_arena_take_array(arena, (size_t)p->n_blocks * 2 * C, sizeof(double));
+    s.mean = zs_arena_take_array(arena, G * C, sizeof(double));
+    s.rstd = zs_arena_take_array(arena, G * C, sizeof(double));
+    s.d_beta = zs_arena_take_array(arena, G * C, sizeof(double));
+    s.d_gamma = zs_arena_take_array(arena, G * C, sizeof(double));
+    s.host = zs_arena_take_array(arena, 4 * C, sizeof(double));
+    s.coef = zs_arena_take_array(arena, G * 3 * C, real);
+    s.coef_bwd = zs_arena_take_array(arena, G * 4 * C, real);
+    if (e->calls) e->calls[node].bn = s;
+}
+
+/* A call as far as it is known without memory: enough to ask an op for sizes. */
+static zs_call sizing_call(const zs_engine *e, int node, zs_operand *in) {
+    const zs_node *n = &e->graph->nodes[node];
+    *in = (zs_operand){.shape = e->graph->nodes[zs_node_inputs(e->graph, node)[0]].shape};
+    return (zs_call){.k = e->plan->spec.kernels, .node = n, .in = in, .n_in = 1};
+}
+
+static bool is_used(const zs_plan *p, int node) {
+    return p->nodes[node].kind == ZS_NODE_RUN || p->nodes[node].kind == ZS_NODE_LAZY;
+}
+
+void zs_engine_layout(zs_engine *e, zs_arena *arena) {
+    const zs_plan *p = e->plan;
+    const size_t n_nodes = (size_t)e->graph->n_nodes, samples = (size_t)p->spec.group_size * (size_t)p->spec.n_groups;
+    e->calls = zs_arena_take_array(arena, n_nodes, sizeof *e->calls);
+    e->operands = zs_arena_take_array(arena, (size_t)e->graph->n_inputs, sizeof *e->operands);
+    e->sample_loss = zs_arena_take_array(arena, samples, sizeof(double));
+    e->labels = zs_arena_take_array(arena, samples, sizeof(int64_t));
+    if (e->calls) memset(e->calls, 0, n_nodes * sizeof *e->calls);
+    e->scratch_bytes = 0;
+    for (int i = 1; i < e->graph->n_nodes; i++) {
+        const zs_node *n = &e->graph->nodes[i];
+        const zs_op *op = zs_op_get(n->op);
+        if (e->calls) {
+            zs_call *c = &e->calls[i];
+            *c = (zs_call){.k = p->spec.kernels, .node = n, .group_size = p->spec.group_size,
+                           .n_groups = p->spec.n_groups, .blocks_per_group = p->blocks_per_group,
+                           .wants_param_grad = p->spec.all_params};
+            for (int r = 0; r < ZS_N_ROLES; r++)
+                c->param[r] = n->tensors[r] >= 0 ? e->weights.tensors[n->tensors[r]] : NULL;
+        }
+        if (!is_used(p, i)) continue;
+        if (n->op == ZS_OP_BATCH_NORM) layout_bn(e, i, arena);
+        zs_operand in;
+        const zs_call sizing = sizing_call(e, i, &in);
+        if (op->scratch_bytes) {
+            const size_t wanted = zs_round_up(op->scratch_bytes(&sizing), ZS_ALIGN);
+            if (wanted > e->scratch_bytes) e->scratch_bytes = wanted;
+        }
+        if (op->packed_bytes && !(e->weights.packed && e->weights.packed[i])) {
+            void *packed = zs_arena_take(arena, op->packed_bytes(&sizing));
+            if (e->weights.packed) e->weights.packed[i] = packed;
+        }
+        if (e->calls && e->weights.packed) e->calls[i].packed = e->weights.packed[i];
+    }
+}
+
+size_t zs_engine_shared_bytes(zs_engine *e) {
+    return e->plan->pool_bytes + e->plan->partial_bytes + (size_t)e->exec->n_threads * e->scratch_bytes + 3 * ZS_ALIGN;
+}
+
+void zs_engine_share(zs_engine *e, char *base) {
+    e->pool = base;
+    e->partial = base + zs_round_up(e->plan->pool_bytes, ZS_ALIGN);
+    e->scratch = e->partial + zs_round_up(e->plan->partial_bytes, ZS_ALIGN);
+    bind(e);
+}
+
+void zs_engine_pack(zs_engine *e) {
+    for (int i = 1; i < e->graph->n_nodes; i++) {
+        const zs_op *op = zs_op_get(e->graph->nodes[i].op);
+        if (!op->pack || !is_used(e->plan, i) || e->weights.packed_done[i]) continue;
+        op->pack(&e->calls[i]);
+        e->weights.packed_done[i] = true;
+    }
+}
+
+/* --- running ----------------------------------------------------------------------------------------------------- */
+
+static zs_block block_at(const zs_engine *e, int index) {
+    const int k = e->plan->spec.group_size, group = index / e->plan->blocks_per_group;
+    const int from = (index % e->plan->blocks_per_group) * ZS_BLOCK_SAMPLES;
+    const int to = from + ZS_BLOCK_SAMPLES < k ? from + ZS_BLOCK_SAMPLES : k;
+    return (zs_block){.index = index, .group = group, .n0 = group * k + from, .n1 = group * k + to};
+}
+
+static void run_loss(zs_engine *e, const zs_block *b) {
+    const zs_call *c = &e->calls[e->plan->output];
+    const zs_kernels *k = e->exec->kernels;
+    const double weight = 1.0 / e->plan->spec.group_size;
+    if (e->loss == ZS_LOSS_CROSS_ENTROPY)
+        k->cross_entropy(c->node->shape.C, b->n0, b->n1, &c->y, e->labels, weight, e->sample_loss, &c->dy);
+    else
+        k->sum_logits(c->node->shape.C, b->n0, b->n1, &c->y, e->labels, weight, e->sample_loss, &c->dy);
+}
+
+static void run_backward(zs_engine *e, int node, const zs_block *b, void *scratch) {
+    const zs_call *c = &e->calls[node];
+    for (int j = 0; j < c->n_in; j++)
+        if (c->in[j].clear)
+            e->exec->kernels->fill_zero(c->in[j].clear_shape, b->n0, b->n1, &c->in[j].clear_view);
+    zs_op_get(c->node->op)->backward(c, b, scratch);
+}
+
+static void run_phase(zs_engine *e, const zs_phase *phase, const zs_block *b, void *scratch) {
+    const zs_call *c = &e->calls[phase->node];
+    switch (phase->kind) {
+    case ZS_PHASE_FILL: e->exec->kernels->fill_zero(c->node->shape, b->n0, b->n1, &c->y); break;
+    case ZS_PHASE_FORWARD_SUMS: zs_op_get(c->node->op)->forward_sums(c, b, scratch); break;
+    case ZS_PHASE_FORWARD: zs_op_get(c->node->op)->forward(c, b, scratch); break;
+    case ZS_PHASE_LOSS: run_loss(e, b); break;
+    case ZS_PHASE_BACKWARD_SUMS: zs_op_get(c->node->op)->backward_sums(c, b, scratch); break;
+    case ZS_PHASE_BACKWARD: run_backward(e, phase->node, b, scratch); break;
+    case ZS_PHASE_WEIGHTS: break;
+    }
+}
+
+/* Looked at before every block, by the thread that called as well for the caller's own reasons to stop. */
+static bool stops(zs_engine *e, bool is_caller) {
+    if (atomic_load_explicit(&e->stopped, memory_order_relaxed)) return true;
+    bool stop = e->exec->cancel && atomic_load_explicit(e->exec->cancel, memory_order_relaxed);
+    if (!stop && is_caller && e->exec->poll) stop = e->exec->poll(e->exec->poll_self);
+    if (stop) atomic_store(&e->stopped, 1);
+    return stop;
+}
+
+/* task(e, arg, i, scratch) for i in [0, n): each i alone decides what is computed, so the number of threads does not. */
+typedef void zs_task(zs_engine *e, const void *arg, int i, void *scratch);
+
+static void run_tasks(zs_engine *e, int n, zs_task *task, const void *arg) {
+#ifdef _OPENMP
+    const int n_threads = e->exec->n_threads < n ? e->exec->n_threads : n;
+    if (n_threads > 1) {
+#pragma omp parallel for num_threads(n_threads) schedule(static)
+        for (int i = 0; i < n; i++) {
+            const int thread = omp_get_thread_num();
+            if (!stops(e, thread == 0)) task(e, arg, i, e->scratch + (size_t)thread * e->scratch_bytes);
+        }
+        return;
+    }
+#endif
+    for (int i = 0; i < n && !stops(e, true); i++) task(e, arg, i, e->scratch);
+}
+
+static void block_task(zs_engine *e, const void *arg, int i, void *scratch) {
+    const zs_step *step = arg;
+    const zs_block b = block_at(e, i);
+    for (int f = step->first; f < step->first + step->n; f++) run_phase(e, &e->plan->phases[f], &b, scratch);
+}
+
+typedef struct weight_wave {
+    int node, first_group;
+    size_t stride; /* reals between parts */
+} weight_wave;
+
+static char *part_at(const zs_engine *e, const weight_wave *w, int slot) {
+    return e->partial + (size_t)(slot + 1) * w->stride * zs_dtype_size(e->exec->kernels->dtype);
+}
+
+static void weight_task(zs_engine *e, const void *arg, int i, void *scratch) {
+    const weight_wave *w = arg;
+    const zs_call *c = &e->calls[w->node];
+    const int parts = e->plan->nodes[w->node].weight_blocks, k = e->plan->spec.group_size;
+    const int group = w->first_group + i / parts, part = i % parts;
+    const int from = (int)((int64_t)k * part / parts), to = (int)((int64_t)k * (part + 1) / parts);
+    const zs_block b = {.index = i, .group = group, .n0 = group * k + from, .n1 = group * k + to};
+    char *dw = part_at(e, w, i);
+    const int t = c->node->tensors[ZS_ROLE_WEIGHT];
+    char *db = c->param[ZS_ROLE_BIAS] && c->wants_param_grad
+                   ? dw + e->graph->tensors[t].size * zs_dtype_size(e->exec->kernels->dtype)
+                   : NULL;
+    zs_op_get(c->node->op)->backward_weights(c, &b, dw, db, scratch);
+}
+
+/* Waves of whole groups: parts in parallel, then joined in order and handed over. */
+static void run_weights(zs_engine *e, int node) {
+    const zs_node_plan *np = &e->plan->nodes[node];
+    const zs_node *n = &e->graph->nodes[node];
+    const zs_tensor *t = &e->graph->tensors[n->tensors[ZS_ROLE_WEIGHT]];
+    const zs_kernels *k = e->exec->kernels;
+    const size_t real = zs_dtype_size(k->dtype), length = t->size + (size_t)t->O;
+    weight_wave wave = {.node = node, .stride = zs_round_up(length * real, ZS_ALIGN) / real};
+    const int parts = np->weight_blocks, groups_per_wave = np->weight_slots / parts;
+    const bool bias = n->tensors[ZS_ROLE_BIAS] >= 0 && e->plan->spec.all_params;
+    for (int g = 0; g < e->n_groups; g += groups_per_wave) {
+        const int groups = g + groups_per_wave < e->n_groups ? groups_per_wave : e->n_groups - g;
+        wave.first_group = g;
+        run_tasks(e, groups * parts, weight_task, &wave);
+        if (atomic_load(&e->stopped)) return;
+        for (int j = 0; j < groups; j++) {
+            char *dw = part_at(e, &wave, j * parts);
+            if (parts > 1) {
+                k->join(bias ? length : t->size, parts, wave.stride, dw, e->partial);
+                dw = e->partial;
+            }
+            e->observer->gradient(e->observer->self, n->tensors[ZS_ROLE_WEIGHT], e->first_group + g + j, dw);
+            if (bias)
+                e->observer->gradient(e->observer->self, n->tensors[ZS_ROLE_BIAS], e->first_group + g + j,
+                                      dw + t->size * real);
+        }
+    }
+}
+
+static void blame(zs_engine *e, int node, size_t count) {
+    if (count == 0) return;
+    if (e->blame.node < 0 || node < e->blame.node) e->blame.node = node;
+    e->blame.count += count;
+}
+
+static void deliver_bn(zs_engine *e, int node) {
+    const zs_call *c = &e->calls[node];
+    if (!e->plan->spec.all_params || c->node->tensors[ZS_ROLE_GAMMA] < 0) return;
+    const size_t C = (size_t)c->node->shape.C;
+    const struct { zs_role role; const double *values; } params[] = {{ZS_ROLE_GAMMA, c->bn.d_gamma},
+                                                                     {ZS_ROLE_BETA, c->bn.d_beta}};
+    for (size_t i = 0; i < 2; i++)
+        for (int g = 0; g < e->n_groups; g++) {
+            e->exec->kernels->cast(C, params[i].values + (size_t)g * C, e->partial);
+            e->observer->gradient(e->observer->self, c->node->tensors[params[i].role], e->first_group + g, e->partial);
+        }
+}
+
+static void join_step(zs_engine *e, const zs_step *step) {
+    for (int f = step->first; f < step->first + step->n; f++) {
+        const zs_phase *phase = &e->plan->phases[f];
+        zs_call c = e->calls[phase->node];
+        c.n_groups = e->n_groups;
+        if (phase->kind == ZS_PHASE_FORWARD_SUMS) {
+            zs_op_get(c.node->op)->forward_join(&c);
+            const size_t n = (size_t)e->n_groups * (size_t)c.node->shape.C;
+            size_t count = 0;
+            for (size_t i = 0; i < n; i++) count += (size_t)!(isfinite(c.bn.mean[i]) && isfinite(c.bn.rstd[i]));
+            blame(e, phase->node, count);
+        }
+        if (phase->kind == ZS_PHASE_BACKWARD_SUMS) {
+            zs_op_get(c.node->op)->backward_join(&c);
+            deliver_bn(e, phase->node);
+        }
+    }
+}
+
+zs_status zs_engine_run(zs_engine *e, zs_loss loss, int first_group, int n_groups, zs_dtype x_dtype, const void *x,
+                        const int64_t *labels, const zs_observer *observer, double *losses, double *logits,
+                        zs_error *err) {
+    const zs_plan *p = e->plan;
+    const int k = p->spec.group_size, n_samples = n_groups * k;
+    const zs_kernels *kernels = e->exec->kernels;
+    ZS_ASSERT(n_groups >= 1 && n_groups <= p->spec.n_groups);
+    e->loss = loss;
+    e->first_group = first_group;
+    e->n_groups = n_groups;
+    e->observer = observer;
+    e->blame.node = -1;
+    e->blame.count = 0;
+    atomic_store(&e->stopped, 0);
+    memcpy(e->labels, labels, (size_t)n_samples * sizeof *labels);
+    if (p->nodes[0].value.storage >= 0 && p->storages[p->nodes[0].value.storage].last >= 0) {
+        const zs_view image = view_of(e, p->nodes[0].value);
+        kernels->load_images(e->graph->nodes[0].shape, n_samples, x_dtype, x, &image);
+    }
+    const int n_steps = p->spec.backward ? p->n_steps : p->n_forward_steps;
+    for (int s = 0; s < n_steps; s++) {
+        const zs_step *step = &p->steps[s];
+        const zs_phase *first = &p->phases[step->first];
+        if (first->kind == ZS_PHASE_WEIGHTS) {
+            run_weights(e, first->node);
+        } else {
+            e->blocks_begun += n_groups * p->blocks_per_group;
+            run_tasks(e, n_groups * p->blocks_per_group, block_task, step);
+        }
+        if (atomic_load(&e->stopped)) return zs_fail(err, ZS_ECANCEL, "cancelled");
+        join_step(e, step);
+        if (s == p->n_forward_steps - 1) {
+            const zs_call *out = &e->calls[p->output];
+            const int K = out->node->shape.C;
+            const size_t real = zs_dtype_size(kernels->dtype);
+            size_t bad = 0;
+            for (int n = 0; n < n_samples; n++) {
+                const char *row = (const char *)out->y.p + (size_t)n * (size_t)out->y.sn * real;
+                bad += kernels->count_nonfinite((size_t)K, row);
+                if (logits) kernels->store_vector((size_t)K, row, logits + (size_t)n * (size_t)K);
+            }
+            blame(e, p->output, bad);
+            for (int g = 0; g < n_groups; g++) {
+                losses[g] = 0;
+                for (int n = 0; n < k; n++) losses[g] += e->sample_loss[g * k + n];
+                losses[g] /= k;
+            }
+        }
+    }
+    return e->exec->backend->sync(e->exec->backend, err);
+}

@@ -1,0 +1,83 @@
+/* Forward, loss, backward over a plan, group by group. Calls kernels, contains no arithmetic, opens the only parallel
+   regions. All its numbers lie in an arena that the caller provides:
+
+       zs_engine_layout(&e, &arena)   twice: to measure, then to take (arena.h)
+       zs_engine_pack(&e)             once the weights are there
+       zs_engine_run(&e, ...)         for each pass of up to spec.n_groups groups                                   */
+#ifndef ZS_ENGINE_H
+#define ZS_ENGINE_H
+
+#include <stdatomic.h>
+
+#include "core/plan.h"
+
+/* How to run. Nothing in here changes a result. */
+typedef struct zs_exec {
+    const zs_backend *backend;
+    const zs_kernels *kernels;
+    int n_threads;              /* at least 1; 1 opens no parallel region */
+    const _Atomic int *cancel;  /* set by any thread: stop; may be NULL */
+    bool (*poll)(void *self);   /* asked between blocks by the calling thread: true = stop; may be NULL */
+    void *poll_self;
+} zs_exec;
+
+typedef enum zs_loss { ZS_LOSS_CROSS_ENTROPY, ZS_LOSS_SUM_LOGITS, ZS_N_LOSSES } zs_loss;
+const char *zs_loss_name(zs_loss loss);
+int zs_loss_by_name(const char *name);
+
+/* Receives gradients: group by group in order for each tensor, tensors in backward order. `dw` has the engine's dtype
+   and, for weights, R x S x I x O order; it is gone after the call. For biases, gammas and betas likewise. */
+typedef struct zs_observer {
+    void *self;
+    void (*gradient)(void *self, int tensor, int group, const void *dw);
+} zs_observer;
+
+/* First value that is not finite, in forward order. */
+typedef struct zs_blame {
+    int node;      /* -1: none */
+    size_t count;
+} zs_blame;
+
+typedef struct zs_weights { /* of one architecture, shared by its plans */
+    void **tensors;      /* reals, R x S x I x O */
+    void **packed;       /* by node */
+    bool *packed_done;   /* by node */
+} zs_weights;
+
+typedef struct zs_engine {
+    const zs_graph *graph;
+    const zs_plan *plan;
+    const zs_exec *exec;
+    zs_weights weights;
+    /* in the arena */
+    zs_call *calls;
+    zs_operand *operands;
+    char *pool;
+    char *scratch;       /* n_threads * plan->scratch_bytes */
+    char *partial;
+    double *sample_loss;
+    int64_t *labels;
+    size_t scratch_bytes;
+    /* of the pass under way */
+    const zs_observer *observer;
+    zs_loss loss;
+    int first_group, n_groups;
+    zs_blame blame;
+    int64_t blocks_begun;
+    _Atomic int stopped;
+} zs_engine;
+
+void zs_weights_layout(zs_weights *w, const zs_graph *graph, zs_dtype dtype, zs_arena *arena);
+void zs_engine_layout(zs_engine *e, zs_arena *arena);
+/* Pool, scratch and partial sums can be shared by engines that run one after the other: bytes wanted, and given. */
+size_t zs_engine_shared_bytes(zs_engine *e);
+void zs_engine_share(zs_engine *e, char *base);
+void zs_engine_pack(zs_engine *e);
+
+/* x: n_groups * group_size samples C x H x W of `x_dtype`, labels likewise; losses: n_groups doubles; logits: NULL or
+   n_groups * group_size * K doubles. n_groups <= plan->spec.n_groups. */
+zs_status zs_engine_run(zs_engine *e, zs_loss loss, int first_group, int n_groups, zs_dtype x_dtype, const void *x,
+                        const int64_t *labels, const zs_observer *observer, double *losses, double *logits,
+                        zs_error *err);
+
+#endif

@@ -1,0 +1,117 @@
+/* The kernel table: one typed slot per kernel, passed as an argument, so that several ISAs live in one process.
+
+   A table serves one dtype; `real` below means float or double accordingly. Kernels are serial, never allocate, cannot
+   fail, and work on the samples [n0, n1) of their block. Tensors are NHWC views with a stride per axis (in elements; the
+   channel stride is 1), so that concatenations and slices are views. Weights are R x S x I x O. Unless a line says *added
+   to*, outputs are overwritten. Arguments never overlap, except where a line says so. */
+#ifndef ZS_KERNELS_H
+#define ZS_KERNELS_H
+
+#include "core/graph.h"
+
+typedef struct zs_view {
+    void *p;          /* sample 0, row 0, column 0, channel 0 */
+    ptrdiff_t sn, sh, sw;
+} zs_view;
+
+typedef struct zs_conv2d {
+    int C, H, W, K, P, Q, groups;
+    zs_window win;
+    bool relu;        /* x is read through max(x, 0); NaN stays */
+} zs_conv2d;
+
+typedef struct zs_pool {
+    int C, H, W, P, Q;
+    zs_window win;
+    bool count_include_pad;
+} zs_pool;
+
+/* One term of a sum: coef * x, or coef * ((x - mean) * scale + beta) where bn is given. bn points to three runs of C
+   reals for each group of `group` samples. */
+typedef struct zs_term {
+    zs_view x;
+    double coef;
+    const void *bn;
+} zs_term;
+
+typedef struct zs_kernels {
+    const char *name;
+    zs_dtype dtype;
+
+    /* y[n,p,q,k] = bias[k] + sum_{r,s,c} w[r,s,c,k] x[n, p*stride_h + r*dil_h - pad_h, q*stride_w + s*dil_w - pad_w, c] */
+    size_t (*conv2d_packed_bytes)(const zs_conv2d *d);
+    void (*conv2d_pack)(const zs_conv2d *d, const void *w, void *packed); /* once per set of weights */
+    size_t (*conv2d_scratch_bytes)(const zs_conv2d *d);
+    void (*conv2d_fwd)(const zs_conv2d *d, int n0, int n1, const zs_view *x, const void *packed, const void *bias,
+                       const zs_view *y, void *scratch); /* bias: K reals or NULL */
+    /* dx: overwritten or, if `add`, added to; where d->relu, only at x > 0 or NaN (x is read for that alone) */
+    void (*conv2d_bwd_x)(const zs_conv2d *d, int n0, int n1, const zs_view *dy, const void *packed, const zs_view *x,
+                         const zs_view *dx, bool add, void *scratch);
+    void (*conv2d_bwd_w)(const zs_conv2d *d, int n0, int n1, const zs_view *x, const zs_view *dy, void *dw, void *db,
+                         void *scratch); /* db: K reals or NULL */
+
+    /* mean and sum of squared deviations of x per channel over the block, in double */
+    void (*bn_stats)(zs_shape s, int n0, int n1, const zs_view *x, double *mean, double *m2);
+    /* y = (x - mean) * scale + beta with coef = {mean[C], scale[C], beta[C]} */
+    void (*bn_fwd)(zs_shape s, int n0, int n1, const zs_view *x, const void *coef, const zs_view *y);
+    /* s1 = sum dy, s2 = sum dy * (x - mean), per channel, in double */
+    void (*bn_bwd_sums)(zs_shape s, int n0, int n1, const zs_view *dy, const zs_view *x, const void *coef, double *s1,
+                        double *s2);
+    /* dx = a * dy - b - c * (x - mean) with coef = {mean[C], a[C], b[C], c[C]}; dx may be x itself; `add`: added to */
+    void (*bn_bwd_x)(zs_shape s, int n0, int n1, const zs_view *dy, const zs_view *x, const void *coef,
+                     const zs_view *dx, bool add);
+    void (*cast)(size_t n, const double *from, void *to); /* double -> real */
+
+    void (*relu_fwd)(zs_shape s, int n0, int n1, const zs_view *x, const zs_view *y);
+    void (*relu_bwd)(zs_shape s, int n0, int n1, const zs_view *y, const zs_view *dy, const zs_view *dx, bool add);
+    void (*max_pool_fwd)(const zs_pool *d, int n0, int n1, const zs_view *x, const zs_view *y);
+    void (*max_pool_bwd)(const zs_pool *d, int n0, int n1, const zs_view *x, const zs_view *dy, const zs_view *dx,
+                         bool add);
+    void (*avg_pool_fwd)(const zs_pool *d, int n0, int n1, const zs_view *x, const zs_view *y);
+    void (*avg_pool_bwd)(const zs_pool *d, int n0, int n1, const zs_view *dy, const zs_view *dx, bool add);
+    void (*gap_fwd)(zs_shape s, int n0, int n1, const zs_view *x, const zs_view *y);
+    void (*gap_bwd)(zs_shape s, int n0, int n1, const zs_view *dy, const zs_view *dx, bool add);
+    void (*sum_fwd)(zs_shape s, int n0, int n1, int group, int n_terms, const zs_term *terms, const zs_view *y);
+    /* y = coef * x or, if `add`, y += coef * x; x*0 keeps NaN */
+    void (*scale)(zs_shape s, int n0, int n1, const zs_view *x, double coef, const zs_view *y, bool add);
+    void (*fill_zero)(zs_shape s, int n0, int n1, const zs_view *y);
+
+    /* Losses of single samples (double) and dlogits = dloss/dlogits * weight. */
+    void (*cross_entropy)(int K, int n0, int n1, const zs_view *logits, const int64_t *labels, double weight,
+                          double *loss, const zs_view *dlogits);
+    void (*sum_logits)(int K, int n0, int n1, const zs_view *logits, const int64_t *labels, double weight,
+                       double *loss, const zs_view *dlogits);
+
+    /* out[i] = sum over parts in their order; parts lie `stride` elements apart; out may be part 0 */
+    void (*join)(size_t n, int n_parts, size_t stride, const void *parts, void *out);
+
+    /* Statistics over gradients; all states are per weight unless said otherwise. */
+    /* count = groups seen before this one; Welford. With `sum` (n doubles) the running sum of the gradients is observed. */
+    void (*moments)(size_t n, const void *g, int64_t count, double *mean, double *m2, double *sum);
+    /* sign sums; |g| <= tol counts as 0; NaN too */
+    void (*signs)(size_t n, const void *g, double tol, int32_t *sum);
+    /* counts[e] += number of edges[e] <= |g| < edges[e+1], e < n_edges - 1, edges rounded to real; NaN falls nowhere */
+    void (*histogram)(size_t n, const void *g, int n_edges, const double *edges, int64_t *counts);
+    /* counts[i] += values whose binary exponent is i - 1100 (0: zeros; subnormals count as theirs); 2200 counters */
+    void (*exponents)(size_t n, const void *g, int64_t *counts);
+    size_t (*count_nonfinite)(size_t n, const void *g);
+    size_t (*count_nonzero)(size_t n, const void *g); /* NaN counts */
+
+    /* Python's side: n x C x H x W, C order, to a view, and O x I x R x S to and from R x S x I x O */
+    void (*load_images)(zs_shape s, int n, zs_dtype dtype, const void *x, const zs_view *y);
+    void (*load_weight)(const zs_tensor *t, zs_dtype dtype, const void *w, void *out);
+    void (*store_weight)(const zs_tensor *t, const void *w, double *out);
+    void (*store_vector)(size_t n, const void *w, double *out);
+} zs_kernels;
+
+/* What a device is to the engine: kernels, memory, synchronisation. */
+typedef struct zs_backend {
+    const char *name; /* "cpu" */
+    bool (*kernels)(const struct zs_backend *self, zs_dtype dtype, const char *table, zs_kernels *out);
+    void *(*alloc)(const struct zs_backend *self, size_t n_bytes); /* 64-byte aligned, NULL if there is none */
+    void (*free)(const struct zs_backend *self, void *p);
+    void (*zero)(const struct zs_backend *self, void *p, size_t n_bytes);
+    zs_status (*sync)(const struct zs_backend *self, zs_error *err);
+} zs_backend;
+
+#endif

@@ -1,0 +1,600 @@
+#include "core/plan.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static const zs_place NOWHERE = {.storage = -1};
+
+/* A group's weight gradient is summed in at most as many parts as keep them below this many elements. */
+enum { MAX_PARTIAL_ELEMENTS = 1 << 22, WEIGHT_SLOTS = 16 };
+
+typedef struct planner {
+    zs_plan *p;
+    const zs_graph *g;
+    const zs_plan_spec *s;
+    bool *reaches;    /* has a path to the loss (not through zero ops, unless dead work is asked for) */
+    bool *zero;       /* known to be zero */
+    int *n_readers;   /* edges that read the node, behind identities and lazy nodes */
+    int *reader;      /* one of them: the edge's node */
+    int *parent;      /* concat that holds the value, or -1 */
+    int *parent_channel;
+    bool *started;    /* by storage: its gradient has been written to */
+    bool *pending;    /* batch norm whose join waits for the end of the step */
+    int cap_phases, cap_steps, cap_storages;
+    zs_error *err;
+} planner;
+
+static const zs_node *node_of(const planner *q, int i) { return &q->g->nodes[i]; }
+
+static bool has_trait(const planner *q, int node, unsigned trait) {
+    return node > 0 && (zs_op_get(node_of(q, node)->op)->traits & trait) != 0;
+}
+
+static bool is_identity(const planner *q, int node) {
+    const zs_node *n = node_of(q, node);
+    return n->op == ZS_OP_IDENTITY || (n->op == ZS_OP_BATCH_NORM && n->attrs.bn_mode == ZS_BN_IDENTITY);
+}
+
+static bool tensor_is_zero(const planner *q, int tensor) {
+    return tensor < 0 || (q->s->tensor_zero && q->s->tensor_zero[tensor]);
+}
+
+/* 1. What can reach the loss, and what is known to be zero. */
+static void find_live(planner *q) {
+    const zs_graph *g = q->g;
+    const bool dead = q->s->dead;
+    bool *path = q->pending; /* borrowed: from the image, through no zero op */
+    path[0] = true;
+    for (int i = 1; i < g->n_nodes; i++) {
+        const zs_node *n = node_of(q, i);
+        const int *in = zs_node_inputs(g, i);
+        bool all_zero = true;
+        for (int j = 0; j < n->n_inputs; j++) {
+            all_zero = all_zero && q->zero[in[j]];
+            path[i] = path[i] || (path[in[j]] && n->op != ZS_OP_ZERO);
+        }
+        const bool keeps = has_trait(q, i, ZS_KEEPS_ZERO) && tensor_is_zero(q, n->tensors[ZS_ROLE_BIAS]) &&
+                           tensor_is_zero(q, n->tensors[ZS_ROLE_BETA]) &&
+                           (n->op != ZS_OP_BATCH_NORM || n->attrs.bn_mode != ZS_BN_RUNNING);
+        q->zero[i] = !dead && (n->op == ZS_OP_ZERO || (all_zero && keeps));
+    }
+    q->p->has_path = path[g->n_nodes - 1];
+    memset(path, 0, (size_t)g->n_nodes * sizeof *path);
+
+    q->reaches[g->n_nodes - 1] = true;
+    for (int i = g->n_nodes - 1; i > 0; i--) {
+        if (!q->reaches[i] || (!dead && (node_of(q, i)->op == ZS_OP_ZERO || q->zero[i]))) continue;
+        const int *in = zs_node_inputs(g, i);
+        for (int j = 0; j < node_of(q, i)->n_inputs; j++) q->reaches[in[j]] = true;
+    }
+}
+
+/* 2. What runs, is filled, is read through. `source` of every edge. */
+static bool runs(const planner *q, int i) {
+    return (q->reaches[i] || q->s->dead) && !q->zero[i];
+}
+
+static void find_sources(planner *q) {
+    const zs_graph *g = q->g;
+    for (int i = 0; i < g->n_nodes; i++) {
+        zs_node_plan *np = &q->p->nodes[i];
+        *np = (zs_node_plan){.kind = ZS_NODE_SKIP, .value = NOWHERE, .grad = NOWHERE};
+        if (i == 0 || runs(q, i)) np->kind = ZS_NODE_RUN;
+        if (i > 0 && np->kind == ZS_NODE_RUN) {
+            if (is_identity(q, i)) np->kind = ZS_NODE_SKIP; /* looked through */
+            if (node_of(q, i)->op == ZS_OP_SHIFT) np->kind = ZS_NODE_VIEW;
+        }
+    }
+    for (int i = 1; i < g->n_nodes; i++) {
+        const zs_node *n = node_of(q, i);
+        for (int j = 0; j < n->n_inputs; j++) {
+            zs_edge_plan *e = &q->p->edges[n->first_input + j];
+            int from = g->inputs[n->first_input + j];
+            while (from > 0 && !q->zero[from] && is_identity(q, from)) from = zs_node_inputs(g, from)[0];
+            *e = (zs_edge_plan){.source = from, .bn = -1, .dx = NOWHERE};
+        }
+    }
+    int out = g->n_nodes - 1;
+    while (out > 0 && !q->zero[out] && is_identity(q, out)) out = zs_node_inputs(g, out)[0];
+    q->p->output = out;
+}
+
+/* A sum drops the terms that are known to be zero; other readers of such a node need the zeros. */
+static void count_readers(planner *q) {
+    memset(q->n_readers, 0, (size_t)q->g->n_nodes * sizeof *q->n_readers);
+    for (int i = 1; i < q->g->n_nodes; i++) {
+        if (q->p->nodes[i].kind == ZS_NODE_SKIP) continue;
+        const zs_node *n = node_of(q, i);
+        if (q->p->nodes[i].kind == ZS_NODE_LAZY && n->op == ZS_OP_RELU) continue; /* its readers read */
+        for (int j = 0; j < n->n_inputs; j++) {
+            zs_edge_plan *e = &q->p->edges[n->first_input + j];
+            e->dropped = q->zero[e->source] && n->op == ZS_OP_ADD;
+            if (e->dropped || e->bn >= 0) continue; /* a lazy batch norm counts itself */
+            q->n_readers[e->source]++;
+            q->reader[e->source] = i;
+        }
+    }
+    q->n_readers[q->p->output]++; /* the loss */
+    q->reader[q->p->output] = -1;
+}
+
+static bool all_readers_have(const planner *q, int node, unsigned trait) {
+    if (node == q->p->output) return false;
+    bool any = false;
+    for (int i = 1; i < q->g->n_nodes; i++) {
+        if (q->p->nodes[i].kind == ZS_NODE_SKIP) continue;
+        const zs_node *n = node_of(q, i);
+        for (int j = 0; j < n->n_inputs; j++)
+            if (q->p->edges[n->first_input + j].source == node) {
+                if (!has_trait(q, i, trait)) return false;
+                any = true;
+            }
+    }
+    return any;
+}
+
+static void find_lazy(planner *q) {
+    for (int i = 1; i < q->g->n_nodes; i++) {
+        zs_node_plan *np = &q->p->nodes[i];
+        const zs_node *n = node_of(q, i);
+        const unsigned trait = n->op == ZS_OP_RELU ? ZS_READS_RELU : n->op == ZS_OP_BATCH_NORM ? ZS_READS_BN : 0;
+        if (np->kind != ZS_NODE_RUN || !trait || n->observed) continue;
+        const zs_edge_plan *own = &q->p->edges[n->first_input];
+        if (q->zero[own->source] || own->relu || own->bn >= 0 || !all_readers_have(q, i, trait)) continue;
+        np->kind = ZS_NODE_LAZY;
+        for (int e = 0; e < q->g->n_inputs; e++)
+            if (q->p->edges[e].source == i) {
+                q->p->edges[e].source = own->source;
+                if (n->op == ZS_OP_RELU)
+                    q->p->edges[e].relu = true;
+                else
+                    q->p->edges[e].bn = i;
+            }
+    }
+    /* what is known to be zero but has a reader that cannot drop it */
+    count_readers(q);
+    for (int i = 1; i < q->g->n_nodes; i++)
+        if (q->zero[i] && q->n_readers[i] > 0) q->p->nodes[i].kind = ZS_NODE_FILL;
+}
+
+/* 3. Which gradients are wanted: those of nodes with a counted weight at or before them. */
+static void find_wanted(planner *q) {
+    const zs_graph *g = q->g;
+    if (!q->s->backward) return;
+    for (int i = 1; i < g->n_nodes; i++) {
+        zs_node_plan *np = &q->p->nodes[i];
+        const zs_node *n = node_of(q, i);
+        if (np->kind == ZS_NODE_SKIP || np->kind == ZS_NODE_FILL || !q->reaches[i]) continue;
+        for (int r = 0; r <= ZS_ROLE_BETA; r++) {
+            const int t = n->tensors[r];
+            if (t >= 0 && (g->tensors[t].counted || q->s->all_params)) np->wants_grad = q->p->tensor_live[t] = true;
+        }
+        /* behind a lazy node stands its source, which the original edge names */
+        for (int j = 0; j < n->n_inputs; j++) {
+            const zs_edge_plan *e = &q->p->edges[n->first_input + j];
+            if (q->p->nodes[e->source].wants_grad || (e->bn >= 0 && q->p->nodes[e->bn].wants_grad)) np->wants_grad = true;
+        }
+    }
+}
+
+static int new_storage(planner *q, size_t elements) {
+    zs_plan *p = q->p;
+    p->storages[p->n_storages] = (zs_storage){.elements = elements, .first = INT32_MAX, .last = -1};
+    return p->n_storages++;
+}
+
+static size_t elements_of(zs_shape s) { return (size_t)s.C * (size_t)s.H * (size_t)s.W; }
+
+static zs_place dense(planner *q, zs_shape s) {
+    return (zs_place){new_storage(q, elements_of(s)), 0, (ptrdiff_t)s.W * s.C, s.C};
+}
+
+/* 4. Where values lie. */
+static void find_parents(planner *q) {
+    const zs_graph *g = q->g;
+    for (int i = 0; i < g->n_nodes; i++) q->parent[i] = -1;
+    for (int i = 1; i < g->n_nodes; i++) {
+        const zs_node *n = node_of(q, i);
+        if (n->op != ZS_OP_CONCAT || q->p->nodes[i].kind != ZS_NODE_RUN) continue;
+        for (int j = 0, channel = 0; j < n->n_inputs; j++) {
+            const zs_edge_plan *e = &q->p->edges[n->first_input + j];
+            const int from = e->source;
+            if (from > 0 && q->parent[from] < 0 && q->p->nodes[from].kind == ZS_NODE_RUN) {
+                q->parent[from] = i;
+                q->parent_channel[from] = channel;
+            }
+            channel += node_of(q, zs_node_inputs(g, i)[j])->shape.C;
+        }
+    }
+}
+
+static zs_place shifted(zs_place v) {
+    v.offset += (size_t)(v.sh + v.sw);
+    return v;
+}
+
+static zs_place sliced(zs_place v, int channel) {
+    v.offset += (size_t)channel;
+    return v;
+}
+
+static void place_values(planner *q) {
+    for (int i = q->g->n_nodes - 1; i >= 0; i--) { /* a concat before its inputs */
+        zs_node_plan *np = &q->p->nodes[i];
+        if (np->kind != ZS_NODE_RUN && np->kind != ZS_NODE_FILL) continue;
+        if (i > 0 && q->parent[i] >= 0)
+            np->value = sliced(q->p->nodes[q->parent[i]].value, q->parent_channel[i]);
+        else
+            np->value = dense(q, node_of(q, i)->shape);
+    }
+    for (int i = 1; i < q->g->n_nodes; i++)
+        if (q->p->nodes[i].kind == ZS_NODE_VIEW)
+            q->p->nodes[i].value = shifted(q->p->nodes[q->p->edges[node_of(q, i)->first_input].source].value);
+}
+
+/* 5. Where gradients lie, and who writes them first. Nodes in backward order. */
+
+/* A batch norm that alone reads its input writes the gradient over it: backward reads both element by element. */
+static bool replaces_value(const planner *q, int i) {
+    if (i == 0 || q->p->nodes[i].kind != ZS_NODE_RUN || q->parent[i] >= 0 || node_of(q, i)->observed) return false;
+    if (q->n_readers[i] != 1 || q->reader[i] < 0 || has_trait(q, i, ZS_BWD_READS_OUT)) return false;
+    return node_of(q, q->reader[i])->op == ZS_OP_BATCH_NORM && q->p->nodes[q->reader[i]].wants_grad;
+}
+
+static void place_gradients(planner *q) {
+    const zs_graph *g = q->g;
+    zs_plan *p = q->p;
+    for (int i = g->n_nodes - 1; i > 0; i--) {
+        zs_node_plan *np = &p->nodes[i];
+        const zs_node *n = node_of(q, i);
+        if (!np->wants_grad || (np->kind == ZS_NODE_LAZY && n->op == ZS_OP_RELU)) continue;
+        const int reader = q->n_readers[i] == 1 ? q->reader[i] : -1;
+        if (replaces_value(q, i)) {
+            np->grad = np->value;
+            continue;
+        }
+        if (np->kind == ZS_NODE_VIEW) continue; /* below, when its source has a place */
+        /* a lazy batch norm is read by sums only; each edge that names it counts as a reader of its source */
+        if (np->kind == ZS_NODE_LAZY) {
+            int n_sums = 0, sum = -1;
+            double coef = 0;
+            for (int k = 1; k < g->n_nodes; k++)
+                for (int j = 0; p->nodes[k].kind == ZS_NODE_RUN && j < node_of(q, k)->n_inputs; j++)
+                    if (p->edges[node_of(q, k)->first_input + j].bn == i) {
+                        n_sums++;
+                        sum = k;
+                        coef = g->coefs[node_of(q, k)->first_input + j];
+                    }
+            if (n_sums == 1 && coef == 1.0 && p->nodes[sum].wants_grad)
+                np->grad = p->nodes[sum].grad;
+            else
+                np->grad = dense(q, n->shape);
+            continue;
+        }
+        if (q->parent[i] >= 0 && p->nodes[q->parent[i]].wants_grad) {
+            np->grad = sliced(p->nodes[q->parent[i]].grad, q->parent_channel[i]);
+            continue;
+        }
+        if (reader > 0 && node_of(q, reader)->op == ZS_OP_ADD && p->nodes[reader].wants_grad) {
+            const zs_node *sum = node_of(q, reader);
+            for (int j = 0; j < sum->n_inputs; j++) {
+                const zs_edge_plan *e = &p->edges[sum->first_input + j];
+                if (e->source == i && e->bn < 0 && g->coefs[sum->first_input + j] == 1.0) np->grad = p->nodes[reader].grad;
+            }
+        }
+        if (np->grad.storage < 0) np->grad = dense(q, n->shape);
+    }
+    for (int i = 1; i < g->n_nodes; i++) { /* sources come before their views */
+        zs_node_plan *np = &p->nodes[i];
+        if (np->wants_grad && np->kind == ZS_NODE_VIEW) {
+            const zs_node_plan *source = &p->nodes[p->edges[node_of(q, i)->first_input].source];
+            if (source->grad.storage >= 0) np->grad = shifted(source->grad);
+        }
+    }
+}
+
+static bool same_place(zs_place a, zs_place b) {
+    return a.storage == b.storage && a.offset == b.offset && a.sh == b.sh && a.sw == b.sw;
+}
+
+static bool covers_storage(const planner *q, zs_place place, zs_shape shape) {
+    return place.offset == 0 && elements_of(shape) == q->p->storages[place.storage].elements;
+}
+
+static void route_gradients(planner *q) {
+    const zs_graph *g = q->g;
+    zs_plan *p = q->p;
+    if (p->nodes[p->output].wants_grad) q->started[p->nodes[p->output].grad.storage] = true;
+    for (int i = g->n_nodes - 1; i > 0; i--) {
+        const zs_node *n = node_of(q, i);
+        const zs_node_plan *np = &p->nodes[i];
+        if (!np->wants_grad || np->kind == ZS_NODE_VIEW || np->kind == ZS_NODE_SKIP) continue;
+        if (np->kind == ZS_NODE_LAZY && n->op == ZS_OP_RELU) continue;
+        for (int j = 0, channel = 0; j < n->n_inputs; channel += node_of(q, zs_node_inputs(g, i)[j])->shape.C, j++) {
+            zs_edge_plan *e = &p->edges[n->first_input + j];
+            const int to = e->bn >= 0 ? e->bn : e->source;
+            const zs_node_plan *tp = &p->nodes[to];
+            if (!tp->wants_grad || tp->grad.storage < 0) continue;
+            if (n->op == ZS_OP_ADD && same_place(tp->grad, np->grad)) continue;
+            if (n->op == ZS_OP_CONCAT && same_place(tp->grad, sliced(np->grad, channel))) continue;
+            e->dx = tp->grad;
+            if (replaces_value(q, to)) continue;
+            bool *started = &q->started[tp->grad.storage];
+            e->add = *started || !covers_storage(q, tp->grad, node_of(q, to)->shape);
+            e->clear = e->add && !*started;
+            *started = true;
+        }
+    }
+}
+
+/* 6. Steps. */
+static void close_step(planner *q) {
+    zs_plan *p = q->p;
+    if (p->n_steps > 0 && p->steps[p->n_steps - 1].n == 0) return;
+    p->steps[p->n_steps++] = (zs_step){.first = p->n_phases};
+    memset(q->pending, 0, (size_t)q->g->n_nodes * sizeof *q->pending);
+}
+
+static void add_phase(planner *q, zs_phase_kind kind, int node) {
+    zs_plan *p = q->p;
+    p->phases[p->n_phases++] = (zs_phase){kind, node};
+    p->steps[p->n_steps - 1].n++;
+}
+
+static void schedule_forward(planner *q) {
+    zs_plan *p = q->p;
+    close_step(q);
+    for (int i = 1; i < q->g->n_nodes; i++) {
+        const zs_node *n = node_of(q, i);
+        const zs_node_plan *np = &p->nodes[i];
+        if (np->kind == ZS_NODE_FILL) add_phase(q, ZS_PHASE_FILL, i);
+        if (np->kind != ZS_NODE_RUN && np->kind != ZS_NODE_LAZY) continue;
+        for (int j = 0; j < n->n_inputs; j++) {
+            const int bn = p->edges[n->first_input + j].bn;
+            if (bn >= 0 && q->pending[bn]) {
+                close_step(q);
+                break;
+            }
+        }
+        if (n->op == ZS_OP_BATCH_NORM) {
+            add_phase(q, ZS_PHASE_FORWARD_SUMS, i);
+            q->pending[i] = true;
+            if (np->kind == ZS_NODE_RUN) close_step(q);
+        }
+        if (np->kind == ZS_NODE_RUN) add_phase(q, ZS_PHASE_FORWARD, i);
+    }
+    add_phase(q, ZS_PHASE_LOSS, p->output);
+    p->n_forward_steps = p->n_steps;
+}
+
+static bool has_weight_gradient(const planner *q, int i) {
+    const int w = node_of(q, i)->tensors[ZS_ROLE_WEIGHT];
+    return w >= 0 && q->p->tensor_live[w];
+}
+
+static void schedule_backward(planner *q) {
+    zs_plan *p = q->p;
+    close_step(q);
+    for (int i = q->g->n_nodes - 1; i > 0; i--) {
+        const zs_node *n = node_of(q, i);
+        const zs_node_plan *np = &p->nodes[i];
+        if (!np->wants_grad || (np->kind != ZS_NODE_RUN && np->kind != ZS_NODE_LAZY)) continue;
+        if (np->kind == ZS_NODE_LAZY && n->op == ZS_OP_RELU) continue;
+        if (n->op == ZS_OP_BATCH_NORM) {
+            add_phase(q, ZS_PHASE_BACKWARD_SUMS, i);
+            close_step(q);
+        }
+        bool any = false;
+        for (int j = 0; j < n->n_inputs; j++) any = any || p->edges[n->first_input + j].dx.storage >= 0;
+        if (any) add_phase(q, ZS_PHASE_BACKWARD, i);
+        if (has_weight_gradient(q, i)) {
+            close_step(q);
+            add_phase(q, ZS_PHASE_WEIGHTS, i);
+            close_step(q);
+        }
+    }
+    if (p->steps[p->n_steps - 1].n == 0) p->n_steps--;
+}
+
+/* 7. Lifetimes and offsets. */
+static void touch(planner *q, zs_place place, int step) {
+    if (place.storage < 0) return;
+    zs_storage *s = &q->p->storages[place.storage];
+    if (step < s->first) s->first = step;
+    if (step > s->last) s->last = step;
+}
+
+static void find_lifetimes(planner *q) {
+    zs_plan *p = q->p;
+    touch(q, p->nodes[0].value, 0);
+    for (int t = 0; t < p->n_steps; t++)
+        for (int f = p->steps[t].first; f < p->steps[t].first + p->steps[t].n; f++) {
+            const int i = p->phases[f].node;
+            const zs_phase_kind kind = p->phases[f].kind;
+            const zs_node *n = node_of(q, i);
+            const zs_node_plan *np = &p->nodes[i];
+            const bool back = kind >= ZS_PHASE_BACKWARD_SUMS;
+            if (back || kind == ZS_PHASE_LOSS) touch(q, np->grad, t);
+            if (!back || has_trait(q, i, ZS_BWD_READS_OUT)) touch(q, np->value, t);
+            if (kind == ZS_PHASE_LOSS) continue;
+            for (int j = 0; j < n->n_inputs; j++) {
+                const zs_edge_plan *e = &p->edges[n->first_input + j];
+                if (!e->dropped && (!back || has_trait(q, i, ZS_BWD_READS_IN)))
+                    touch(q, p->nodes[e->source].value, t);
+                if (kind == ZS_PHASE_BACKWARD) touch(q, e->dx, t);
+            }
+            if (n->observed) touch(q, np->value, p->n_steps - 1);
+        }
+}
+
+static size_t storage_bytes(const planner *q, int s) {
+    return zs_round_up(q->p->storages[s].elements * (size_t)q->s->group_size * (size_t)q->s->n_groups *
+                           zs_dtype_size(q->s->kernels->dtype), ZS_ALIGN);
+}
+
+typedef struct sized {
+    size_t n_bytes;
+    int storage;
+} sized;
+
+static int by_size_then_index(const void *a, const void *b) {
+    const sized *x = a, *y = b;
+    if (x->n_bytes != y->n_bytes) return x->n_bytes < y->n_bytes ? 1 : -1;
+    return x->storage - y->storage;
+}
+
+/* Largest first, each at the lowest offset that is free over its whole life. */
+static zs_status find_offsets(planner *q) {
+    zs_plan *p = q->p;
+    sized *order = zs_alloc((size_t)p->n_storages * sizeof *order);
+    sized *placed = zs_alloc((size_t)p->n_storages * sizeof *placed); /* sorted by offset, which n_bytes holds */
+    if (!order || !placed) {
+        zs_free(order);
+        zs_free(placed);
+        return zs_fail(q->err, ZS_ENOMEM, "out of memory while planning");
+    }
+    int n = 0, n_placed = 0;
+    for (int s = 0; s < p->n_storages; s++)
+        if (p->storages[s].last >= 0) order[n++] = (sized){storage_bytes(q, s), s};
+    qsort(order, (size_t)n, sizeof *order, by_size_then_index);
+    for (int i = 0; i < n; i++) {
+        zs_storage *s = &p->storages[order[i].storage];
+        size_t at = 0;
+        for (int k = 0; k < n_placed; k++) {
+            const zs_storage *other = &p->storages[placed[k].storage];
+            if (other->last < s->first || other->first > s->last) continue;
+            if (placed[k].n_bytes >= at + order[i].n_bytes) break;
+            const size_t end = placed[k].n_bytes + storage_bytes(q, placed[k].storage);
+            if (end > at) at = end;
+        }
+        s->offset = at;
+        int k = n_placed++;
+        for (; k > 0 && placed[k - 1].n_bytes > at; k--) placed[k] = placed[k - 1];
+        placed[k] = (sized){at, order[i].storage};
+        if (at + order[i].n_bytes > p->pool_bytes) p->pool_bytes = at + order[i].n_bytes;
+    }
+    zs_free(order);
+    zs_free(placed);
+    return ZS_OK;
+}
+
+bool zs_plan_disjoint(const zs_plan *p) {
+    const planner q = {.p = (zs_plan *)p, .g = p->graph, .s = &p->spec};
+    for (int a = 0; a < p->n_storages; a++)
+        for (int b = 0; b < a; b++) {
+            const zs_storage *x = &p->storages[a], *y = &p->storages[b];
+            if (x->last < 0 || y->last < 0 || x->last < y->first || y->last < x->first) continue;
+            if (x->offset < y->offset + storage_bytes(&q, b) && y->offset < x->offset + storage_bytes(&q, a)) return false;
+        }
+    return true;
+}
+
+/* 8. Sizes that do not depend on places. */
+static void count_work(planner *q) {
+    zs_plan *p = q->p;
+    for (int i = 1; i < q->g->n_nodes; i++) {
+        const zs_node *n = node_of(q, i);
+        zs_node_plan *np = &p->nodes[i];
+        if (np->kind == ZS_NODE_SKIP || np->kind == ZS_NODE_FILL) continue;
+        const int w = n->tensors[ZS_ROLE_WEIGHT];
+        const size_t vector = zs_round_up((size_t)n->shape.C * sizeof(double), ZS_ALIGN);
+        if (vector > p->partial_bytes) p->partial_bytes = vector; /* gradients of gamma and beta */
+        if (w < 0) continue;
+        const zs_tensor *t = &q->g->tensors[w];
+        p->macs += (int64_t)t->size * n->shape.H * n->shape.W;
+        if (!p->tensor_live[w]) continue;
+        size_t parts = MAX_PARTIAL_ELEMENTS / (t->size + (size_t)t->O);
+        if (parts < 1) parts = 1;
+        np->weight_blocks = parts < (size_t)p->blocks_per_group ? (int)parts : p->blocks_per_group;
+        int slots = np->weight_blocks;
+        while (slots + np->weight_blocks <= WEIGHT_SLOTS && (size_t)(slots + np->weight_blocks) <= parts &&
+               slots < np->weight_blocks * q->s->n_groups)
+            slots += np->weight_blocks;
+        const size_t real = zs_dtype_size(q->s->kernels->dtype);
+        const size_t one = zs_round_up((t->size + (size_t)t->O) * real, ZS_ALIGN);
+        if ((size_t)(slots + 1) * one > p->partial_bytes) p->partial_bytes = (size_t)(slots + 1) * one;
+        np->weight_slots = slots;
+    }
+}
+
+/* Bytes of all activations must stay far from overflow before any product is formed. */
+static zs_status check_sizes(planner *q) {
+    const size_t samples = (size_t)q->s->group_size * (size_t)q->s->n_groups;
+    size_t total = 0, all;
+    for (int i = 0; i < q->g->n_nodes; i++)
+        if (!zs_mul_ok(elements_of(node_of(q, i)->shape), samples, &all) || !zs_mul_ok(all, 4 * sizeof(double), &all) ||
+            !zs_add_ok(total, all, &total) || total > SIZE_MAX / 4)
+            return zs_fail(q->err, ZS_EINVAL, "x: activations of %zu samples overflow at node '%s'", samples,
+                           node_of(q, i)->name);
+    return ZS_OK;
+}
+
+void zs_plan_free(zs_plan *p) {
+    if (!p) return;
+    zs_free(p->nodes);
+    zs_free(p->edges);
+    zs_free(p->tensor_live);
+    zs_free(p->storages);
+    zs_free(p->phases);
+    zs_free(p->steps);
+    zs_free(p);
+}
+
+zs_status zs_plan_make(const zs_graph *graph, const zs_plan_spec *spec, zs_plan **plan, zs_error *err) {
+    const size_t n = (size_t)graph->n_nodes;
+    planner q = {.g = graph, .s = spec, .err = err};
+    zs_plan *p = q.p = zs_calloc(1, sizeof *p);
+    *plan = NULL;
+    if (!p) return zs_fail(err, ZS_ENOMEM, "out of memory while planning");
+    p->spec = *spec;
+    p->graph = graph;
+    p->blocks_per_group = (spec->group_size + ZS_BLOCK_SAMPLES - 1) / ZS_BLOCK_SAMPLES;
+    p->n_blocks = p->blocks_per_group * spec->n_groups;
+    p->nodes = zs_calloc(n, sizeof *p->nodes);
+    p->edges = zs_calloc((size_t)graph->n_inputs, sizeof *p->edges);
+    p->tensor_live = zs_calloc((size_t)graph->n_tensors, sizeof *p->tensor_live);
+    p->storages = zs_calloc(2 * n, sizeof *p->storages);
+    p->phases = zs_calloc(5 * n + 1, sizeof *p->phases); /* fill or sums, forward; sums, backward, weights; loss */
+    p->steps = zs_calloc(6 * n + 4, sizeof *p->steps);
+    q.reaches = zs_calloc(n, sizeof *q.reaches);
+    q.zero = zs_calloc(n, sizeof *q.zero);
+    q.n_readers = zs_calloc(n, sizeof *q.n_readers);
+    q.reader = zs_calloc(n, sizeof *q.reader);
+    q.parent = zs_calloc(n, sizeof *q.parent);
+    q.parent_channel = zs_calloc(n, sizeof *q.parent_channel);
+    q.started = zs_calloc(2 * n, sizeof *q.started);
+    q.pending = zs_calloc(n, sizeof *q.pending);
+    if (!p->nodes || !p->edges || !p->tensor_live || !p->storages || !p->phases || !p->steps || !q.reaches || !q.zero ||
+        !q.n_readers || !q.reader || !q.parent || !q.parent_channel || !q.started || !q.pending) {
+        zs_fail(err, ZS_ENOMEM, "out of memory while planning");
+        goto done;
+    }
+    if (check_sizes(&q) != ZS_OK) goto done;
+    find_live(&q);
+    find_sources(&q);
+    find_lazy(&q);
+    find_wanted(&q);
+    find_parents(&q);
+    place_values(&q);
+    place_gradients(&q);
+    route_gradients(&q);
+    schedule_forward(&q);
+    if (p->nodes[p->output].wants_grad) schedule_backward(&q);
+    find_lifetimes(&q);
+    count_work(&q);
+    find_offsets(&q);
+done:
+    zs_free(q.reaches);
+    zs_free(q.zero);
+    zs_free(q.n_readers);
+    zs_free(q.reader);
+    zs_free(q.parent);
+    zs_free(q.parent_channel);
+    zs_free(q.started);
+    zs_free(q.pending);
+    if (err->status != ZS_OK)
+        zs_plan_free(p);
+    else
+        *plan = p;
+    return err->status;
+}

@@ -1,0 +1,99 @@
+/* From a graph to a schedule: what runs, in which steps, and where every tensor lies. All bytes are known before any
+   allocation.
+
+   Nodes      skipped (cannot reach the loss, or known to be zero), filled with zeros, run, lazy (a ReLU or a batch norm
+              that its readers apply while they load), or a view of another node.
+   Steps      a run of phases. Within a step each block of samples goes through all phases while it is in cache, so a
+              phase may read what an earlier phase of the same step wrote for the same samples. Sums over a group are
+              joined when a step ends; a phase that needs a join starts a new step.
+   Storages   one per stored tensor; concat's inputs lie inside concat's storage, a gradient that equals another one is
+              that one, and a batch norm's input gradient replaces its input. Lifetimes are counted in steps; storages
+              that never live together share memory. */
+#ifndef ZS_PLAN_H
+#define ZS_PLAN_H
+
+#include "core/arena.h"
+#include "core/op.h"
+
+typedef struct zs_plan_spec {
+    const zs_kernels *kernels;
+    int group_size;          /* samples that share batch statistics and one mean loss */
+    int n_groups;            /* groups of one pass */
+    bool backward;
+    bool dead;               /* run what cannot reach the loss, too */
+    bool all_params;         /* gradients of biases, gammas and betas, too */
+    const bool *tensor_zero; /* [n_tensors]: every element is zero (asked for biases and betas only) */
+} zs_plan_spec;
+
+typedef enum zs_node_kind { ZS_NODE_SKIP, ZS_NODE_FILL, ZS_NODE_VIEW, ZS_NODE_LAZY, ZS_NODE_RUN } zs_node_kind;
+
+typedef struct zs_place {
+    int storage;        /* -1: none */
+    size_t offset;      /* elements from the start of a sample */
+    ptrdiff_t sh, sw;
+} zs_place;
+
+typedef struct zs_storage {
+    size_t elements;    /* of one sample */
+    int first, last;    /* steps */
+    size_t offset;      /* bytes in the pool */
+} zs_storage;
+
+typedef struct zs_node_plan {
+    zs_node_kind kind;
+    zs_place value, grad;
+    bool wants_grad;    /* the gradient of this node's output is needed */
+    int weight_blocks;  /* parts that one group's weight gradient is summed in */
+    int weight_slots;   /* parts that exist at a time: those of one or more whole groups */
+} zs_node_plan;
+
+typedef struct zs_edge_plan {
+    int source;         /* node whose value is read, behind identities and lazy nodes */
+    int bn;             /* lazy batch norm between, or -1 */
+    bool relu;          /* lazy ReLU between */
+    zs_place dx;        /* where the gradient goes, storage -1: nowhere */
+    bool add, clear;
+    bool dropped;       /* a term of a sum that is known to be zero */
+} zs_edge_plan;
+
+typedef enum zs_phase_kind {
+    ZS_PHASE_FILL, ZS_PHASE_FORWARD_SUMS, ZS_PHASE_FORWARD, ZS_PHASE_LOSS, ZS_PHASE_BACKWARD_SUMS, ZS_PHASE_BACKWARD,
+    ZS_PHASE_WEIGHTS, /* alone in its step */
+} zs_phase_kind;
+
+typedef struct zs_phase {
+    zs_phase_kind kind;
+    int node;
+} zs_phase;
+
+typedef struct zs_step {
+    int first, n;       /* phases */
+} zs_step;
+
+typedef struct zs_plan {
+    zs_plan_spec spec;
+    const zs_graph *graph;
+    int output;         /* node that holds the logits */
+    bool has_path;      /* image to logits without crossing a zero op */
+    int n_blocks, blocks_per_group;
+    zs_node_plan *nodes;
+    zs_edge_plan *edges; /* as graph->inputs */
+    bool *tensor_live;   /* gets a gradient */
+    zs_storage *storages;
+    zs_phase *phases;
+    zs_step *steps;
+    int n_storages, n_phases, n_steps, n_forward_steps;
+    size_t pool_bytes;    /* activations and gradients */
+    size_t state_bytes;   /* batch norm */
+    size_t scratch_bytes; /* of one thread */
+    size_t partial_bytes; /* weight gradients, joined and in parts */
+    int64_t macs;         /* multiply-adds of one sample's forward pass that are run */
+} zs_plan;
+
+zs_status zs_plan_make(const zs_graph *graph, const zs_plan_spec *spec, zs_plan **plan, zs_error *err);
+void zs_plan_free(zs_plan *plan);
+
+/* Testing: no two storages that live in the same step overlap. */
+bool zs_plan_disjoint(const zs_plan *plan);
+
+#endif

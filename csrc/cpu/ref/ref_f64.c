@@ -1,0 +1,14 @@
+/* The reference kernels for double. */
+#define real double
+#define ZS_REF(name) name##_ref_f64
+#define ZS_REF_DTYPE ZS_F64
+#include "cpu/ref/ref.inc.h"
+
+#include "cpu/ref/conv2d_ref.inc.h"
+#include "cpu/ref/loss_ref.inc.h"
+#include "cpu/ref/norm_ref.inc.h"
+#include "cpu/ref/pool_ref.inc.h"
+#include "cpu/ref/stats_ref.inc.h"
+
+#include "cpu/dispatch.h"
+#include "cpu/ref/table_ref.inc.h"

@@ -1,0 +1,602 @@
+/* Direct convolution.
+
+   Forward and backward-data are one loop. A row of outputs is a sum over taps: tap t reads the row src[t] (already moved
+   to the tap's column) and the I x O weights w[t], outputs along the vector:
+
+       out[i, o] = sum_t sum_c src[t][i * step + c] * w[t][c, o]
+
+   Forward: rows of x, taps (r, s). Backward-data: rows of dy, the taps that meet input row h, one pass for each phase of
+   the column modulo the stride, weights with I and O exchanged. Rows with padding, or behind a ReLU, are copied to a
+   ring of padded rows, so the inner loop tests no bounds; rows outside the image are left out of the sum.
+
+   Backward-weights holds a tile of dw in registers, a few filter columns times a few input channels times one or two
+   vectors of outputs, over all pixels of a few rows:   dw[r, s, c, o] += x[.., c] * dy[.., o]
+
+   Depthwise convolutions (one channel a group, both sides) keep channels along the vector throughout. */
+
+enum {
+    BW_KV = ZS_ACCUMULATORS >= 24 ? 1 : 2,  /* backward-weights: vectors of outputs */
+    BW_C = ZS_ACCUMULATORS >= 24 ? 8 : 2,   /* ... and input channels, times three filter columns */
+    BW_C1 = ZS_ACCUMULATORS >= 24 ? 16 : 6, /* ... times one */
+    BW_BUFFER_BYTES = 24 * 1024,            /* rows that backward-weights holds: half of a first-level cache */
+};
+
+static bool is_depthwise(const zs_conv2d *d) { return d->groups == d->C && d->K == d->C && d->C > 1; }
+
+static int max_int(int a, int b) { return a > b ? a : b; }
+static int min_int(int a, int b) { return a < b ? a : b; }
+static int floor_div(int a, int b) { return a >= 0 ? a / b : -((-a + b - 1) / b); }
+
+static size_t round_vec(int n) { return (size_t)(n + VL - 1) / VL * VL; }
+static int per_group_in(const zs_conv2d *d) { return d->C / d->groups; }
+static int per_group_out(const zs_conv2d *d) { return d->K / d->groups; }
+static int n_taps(const zs_conv2d *d) { return d->win.R * d->win.S; }
+
+/* --- packed weights: [group][tap][in][out up to whole vectors], then the same with in and out exchanged -------------- */
+
+static size_t forward_weights(const zs_conv2d *d) {
+    return (size_t)d->groups * (size_t)n_taps(d) * (size_t)per_group_in(d) * round_vec(per_group_out(d));
+}
+
+static size_t backward_weights(const zs_conv2d *d) {
+    return (size_t)d->groups * (size_t)n_taps(d) * (size_t)per_group_out(d) * round_vec(per_group_in(d));
+}
+
+static size_t ZS_ISA(conv2d_packed_bytes)(const zs_conv2d *d) {
+    const size_t reals =
+        is_depthwise(d) ? (size_t)n_taps(d) * round_vec(d->C) : forward_weights(d) + backward_weights(d);
+    return reals * sizeof(real);
+}
+
+static void ZS_ISA(conv2d_pack)(const zs_conv2d *d, const void *weights, void *packed) {
+    const real *w = weights;
+    real *out = packed;
+    memset(packed, 0, ZS_ISA(conv2d_packed_bytes)(d));
+    const int I = per_group_in(d), O = per_group_out(d), T = n_taps(d);
+    if (is_depthwise(d)) {
+        for (int t = 0; t < T; t++) memcpy(out + (size_t)t * round_vec(d->C), w + (size_t)t * (size_t)d->C, (size_t)d->C * sizeof(real));
+        return;
+    }
+    real *back = out + forward_weights(d);
+    const size_t Op = round_vec(O), Ip = round_vec(I);
+    for (int g = 0; g < d->groups; g++)
+        for (int t = 0; t < T; t++)
+            for (int c = 0; c < I; c++)
+                for (int o = 0; o < O; o++) {
+                    const size_t tap = (size_t)g * (size_t)T + (size_t)t;
+                    const real v = w[((size_t)t * (size_t)I + (size_t)c) * (size_t)d->K + (size_t)(g * O + o)];
+                    out[(tap * (size_t)I + (size_t)c) * Op + (size_t)o] = v;
+                    back[(tap * (size_t)O + (size_t)o) * Ip + (size_t)c] = v;
+                }
+}
+
+/* --- scratch --------------------------------------------------------------------------------------------------------- */
+
+typedef struct taps {
+    const real **src;
+    const real **w;
+} taps;
+
+/* A ring of padded rows: row i of the source lies at base + (i mod n_rows) * row, its column j at + (j + left) * C. */
+typedef struct ring {
+    real *base;
+    size_t row;
+    int n_rows, left, right, width, C;
+    int loaded; /* rows below this one are in the ring, or gone */
+} ring;
+
+static ring ring_make(real *base, int n_rows, int left, int right, int width, int C) {
+    return (ring){base, (size_t)(left + width + right) * (size_t)C, n_rows, left, right, width, C, 0};
+}
+
+static size_t ring_reals(const ring *r) { return round_vec((int)1) + (size_t)r->n_rows * r->row; }
+
+static ring forward_ring(const zs_conv2d *d, real *base) {
+    const zs_window *w = &d->win;
+    const int right = max_int(0, (d->Q - 1) * w->stride_w + (w->S - 1) * w->dil_w - w->pad_w - (d->W - 1));
+    return ring_make(base, w->dil_h * (w->R - 1) + 1, w->pad_w, right, d->W, d->C);
+}
+
+static ring backward_ring(const zs_conv2d *d, real *base) {
+    const zs_window *w = &d->win;
+    const int first = floor_div(w->pad_w - (w->S - 1) * w->dil_w, w->stride_w);
+    const int last = floor_div(d->W - 1 + w->pad_w, w->stride_w);
+    return ring_make(base, (w->R - 1) * w->dil_h / w->stride_h + 2, max_int(0, -first), max_int(0, last - (d->Q - 1)),
+                     d->Q, d->K);
+}
+
+/* Output rows that backward-weights takes at a time. */
+static int weight_rows(const zs_conv2d *d) {
+    const zs_window *w = &d->win;
+    const ring r = forward_ring(d, NULL);
+    const int room = (int)(BW_BUFFER_BYTES / sizeof(real) / (r.row ? r.row : 1)) - w->dil_h * (w->R - 1) - 1;
+    return max_int(1, min_int(d->P, room / w->stride_h + 1));
+}
+
+static ring weight_ring(const zs_conv2d *d, real *base) {
+    ring r = forward_ring(d, base);
+    r.n_rows += (weight_rows(d) - 1) * d->win.stride_h;
+    return r;
+}
+
+static size_t ZS_ISA(conv2d_scratch_bytes)(const zs_conv2d *d) {
+    const ring f = forward_ring(d, NULL), b = backward_ring(d, NULL), w = weight_ring(d, NULL);
+    size_t reals = ring_reals(&f);
+    if (ring_reals(&b) > reals) reals = ring_reals(&b);
+    if (ring_reals(&w) > reals) reals = ring_reals(&w);
+    return 2 * (size_t)n_taps(d) * sizeof(real *) + ZS_ALIGN + reals * sizeof(real);
+}
+
+static real *scratch_start(const zs_conv2d *d, void *scratch, taps *t) {
+    t->src = scratch;
+    t->w = t->src + n_taps(d);
+    return (real *)((char *)scratch + zs_round_up(2 * (size_t)n_taps(d) * sizeof(real *), ZS_ALIGN));
+}
+
+static void fill_pixels(real *to, const zs_view *x, int n, int h, int width, int C, bool relu) {
+    const real *from = at(x, n, h, 0);
+    if (!relu && x->sw == C) {
+        memcpy(to, from, (size_t)width * (size_t)C * sizeof(real));
+        return;
+    }
+    const int runs = x->sw == C ? 1 : width, length = x->sw == C ? width * C : C; /* runs of adjacent reals */
+    for (int i = 0; i < runs; i++, from += x->sw, to += length) {
+        int c = 0;
+        for (; c + VL <= length; c += VL) v_store(to + c, relu ? v_relu(v_load(from + c)) : v_load(from + c));
+        if (c < length) {
+            const vec v = v_load_part(from + c, length - c);
+            v_store_part(to + c, relu ? v_relu(v) : v, length - c);
+        }
+    }
+}
+
+static real *ring_row(const ring *r, int i) { return r->base + (size_t)(i % r->n_rows) * r->row; }
+
+/* Loads the rows up to and with `last` that are not there yet and that anyone still needs (from `first` on). */
+static void ring_load(ring *r, const zs_view *x, int n, int first, int last, bool relu) {
+    for (int i = max_int(r->loaded, first); i <= last; i++) {
+        real *row = ring_row(r, i);
+        memset(row, 0, (size_t)(r->left * r->C) * sizeof(real));
+        fill_pixels(row + r->left * r->C, x, n, i, r->width, r->C, relu);
+        memset(row + (size_t)(r->left + r->width) * (size_t)r->C, 0, (size_t)(r->right * r->C) * sizeof(real));
+        r->loaded = i + 1;
+    }
+}
+
+/* --- forward and backward-data ----------------------------------------------------------------------------------------- */
+
+/* Where a row of outputs goes. */
+typedef struct row_out {
+    real *p;
+    ptrdiff_t step;    /* between pixels */
+    bool add;
+    const real *bias;  /* or NULL */
+    const real *mask;  /* or NULL: outputs count only where mask > 0 or NaN; same channels, step mask_step */
+    ptrdiff_t mask_step;
+} row_out;
+
+INLINE void put_vec(const row_out *out, int pixel, int o, int n, vec v) {
+    real *p = out->p + pixel * out->step + o;
+    if (out->mask) {
+        const vec m = v_load_n(out->mask + pixel * out->mask_step + o, n);
+        v = v_select(m <= (vec){0}, (vec){0}, v);
+    }
+    if (out->add) v += v_load_n(p, n);
+    v_store_n(p, v, n);
+}
+
+/* What the tiles of a row have in common. */
+typedef struct conv_job {
+    const taps *t;
+    int n_taps, I, n_out;
+    ptrdiff_t step;
+    size_t ldw; /* between the weights of two input channels */
+    const row_out *out;
+} conv_job;
+
+/* px pixels, kv vectors of outputs from o on. px and kv are constants where this is inlined. Pixels are reached from
+   three pointers by 0, 1 or 2 steps, which are addressing modes; one index a pixel would not fit in registers. */
+INLINE void conv_tile(int px, int kv, const conv_job *job, int pixel, int o) {
+    const row_out *out = job->out;
+    const ptrdiff_t step = job->step;
+    const size_t ldw = job->ldw;
+    vec acc[8][2];
+#pragma GCC unroll 2
+    for (int k = 0; k < kv; k++) {
+        const vec start = out->bias ? v_load_n(out->bias + o + k * VL, job->n_out - o - k * VL) : (vec){0};
+#pragma GCC unroll 8
+        for (int p = 0; p < px; p++) acc[p][k] = start;
+    }
+    for (int i = 0; i < job->n_taps; i++) {
+        const real *x0 = job->t->src[i] + pixel * step, *x3 = x0 + 3 * step, *x6 = x3 + 3 * step;
+        const real *w = job->t->w[i] + o;
+        const real *const end = x0 + job->I;
+        for (; x0 < end; x0++, x3++, x6++, w += ldw) {
+            vec wv[2];
+#pragma GCC unroll 2
+            for (int k = 0; k < kv; k++) wv[k] = v_load(w + k * VL);
+#pragma GCC unroll 8
+            for (int p = 0; p < px; p++) {
+                const real *const x = p < 3 ? x0 : p < 6 ? x3 : x6;
+                const vec xv = v_set(x[p % 3 * step]);
+#pragma GCC unroll 2
+                for (int k = 0; k < kv; k++) acc[p][k] += xv * wv[k];
+            }
+        }
+    }
+#pragma GCC unroll 2
+    for (int k = 0; k < kv; k++)
+#pragma GCC unroll 8
+        for (int p = 0; p < px; p++) put_vec(out, pixel + p, o + k * VL, job->n_out - o - k * VL, acc[p][k]);
+}
+
+/* A function a shape: together they would spill. */
+#define CONV_TILE(px, kv)                                                                                          \
+    static __attribute__((noinline)) void conv_tile_##px##x##kv(const conv_job *job, int pixel, int o) {           \
+        conv_tile(px, kv, job, pixel, o);                                                                          \
+    }
+CONV_TILE(1, 1)
+CONV_TILE(2, 1)
+CONV_TILE(4, 1)
+CONV_TILE(8, 1)
+CONV_TILE(1, 2)
+CONV_TILE(2, 2)
+#if ZS_ACCUMULATORS >= 24
+CONV_TILE(4, 2)
+CONV_TILE(8, 2)
+#else
+CONV_TILE(6, 2)
+#endif
+#undef CONV_TILE
+
+static void conv_strip1(const conv_job *job, int n_pixels, int o) {
+    int i = 0;
+    for (; i + 8 <= n_pixels; i += 8) conv_tile_8x1(job, i, o);
+    for (; i + 4 <= n_pixels; i += 4) conv_tile_4x1(job, i, o);
+    for (; i + 2 <= n_pixels; i += 2) conv_tile_2x1(job, i, o);
+    if (i < n_pixels) conv_tile_1x1(job, i, o);
+}
+
+static void conv_strip2(const conv_job *job, int n_pixels, int o) {
+    int i = 0;
+#if ZS_ACCUMULATORS >= 24
+    for (; i + 8 <= n_pixels; i += 8) conv_tile_8x2(job, i, o);
+    for (; i + 4 <= n_pixels; i += 4) conv_tile_4x2(job, i, o);
+#else
+    for (; i + 6 <= n_pixels; i += 6) conv_tile_6x2(job, i, o);
+#endif
+    for (; i + 2 <= n_pixels; i += 2) conv_tile_2x2(job, i, o);
+    if (i < n_pixels) conv_tile_1x2(job, i, o);
+}
+
+static void conv_row(int n, const taps *t, int n_pixels, ptrdiff_t step, int I, int n_out, const row_out *out) {
+    const conv_job job = {t, n, I, n_out, step, round_vec(n_out), out};
+    int o = 0;
+    for (; o + VL < n_out; o += 2 * VL) conv_strip2(&job, n_pixels, o);
+    if (o < n_out) conv_strip1(&job, n_pixels, o);
+}
+
+/* Depthwise: out[i, c] = sum_t src[t][i * step + c] * w[t][c] */
+INLINE void depthwise_tile(int px, int n_taps_, const taps *t, int pixel, ptrdiff_t step, int c, int n,
+                           const row_out *out) {
+    vec acc[8];
+    const vec start = out->bias ? v_load_n(out->bias + c, n) : (vec){0};
+#pragma GCC unroll 8
+    for (int p = 0; p < px; p++) acc[p] = start;
+    for (int i = 0; i < n_taps_; i++) {
+        const real *x = t->src[i] + pixel * step + c;
+        const vec w = v_load(t->w[i] + c);
+#pragma GCC unroll 8
+        for (int p = 0; p < px; p++) acc[p] += v_load_n(x + p * step, n) * w;
+    }
+#pragma GCC unroll 8
+    for (int p = 0; p < px; p++) put_vec(out, pixel + p, c, n, acc[p]);
+}
+
+static __attribute__((noinline)) void depthwise_row(int n, const taps *t, int n_pixels, ptrdiff_t step, int C,
+                                                    const row_out *out) {
+    int c = 0;
+    for (; c + VL <= C; c += VL) {
+        int i = 0;
+        for (; i + 8 <= n_pixels; i += 8) depthwise_tile(8, n, t, i, step, c, VL, out);
+        for (; i < n_pixels; i++) depthwise_tile(1, n, t, i, step, c, VL, out);
+    }
+    if (c < C)
+        for (int i = 0; i < n_pixels; i++) depthwise_tile(1, n, t, i, step, c, C - c, out);
+}
+
+/* A 1x1 convolution sees pixels alone: rows, or whole samples of one pixel, become one long row. */
+static zs_conv2d flattened(const zs_conv2d *d, int *n0, int *n1, zs_view *const *views, int n_views) {
+    zs_conv2d f = *d;
+    const zs_window *w = &d->win;
+    if (w->R != 1 || w->S != 1 || w->stride_h != 1 || w->stride_w != 1 || w->pad_h || w->pad_w) return f;
+    bool dense = true; /* rows follow each other without a gap */
+    for (int i = 0; i < n_views; i++) dense = dense && (!views[i]->p || views[i]->sh == d->W * views[i]->sw);
+    if (d->H == 1 && d->W == 1) {
+        for (int i = 0; i < n_views; i++) {
+            if (!views[i]->p) continue;
+            views[i]->p = (real *)views[i]->p + *n0 * views[i]->sn;
+            views[i]->sw = views[i]->sn;
+        }
+        f.W = f.Q = *n1 - *n0;
+        *n0 = 0;
+        *n1 = 1;
+    } else if (dense && d->H > 1) {
+        f.W = f.Q = d->H * d->W;
+        f.H = f.P = 1;
+    }
+    return f;
+}
+
+static void ZS_ISA(conv2d_fwd)(const zs_conv2d *dims, int n0, int n1, const zs_view *x_, const void *packed,
+                               const void *bias, const zs_view *y_, void *scratch) {
+    zs_view x = *x_, y = *y_;
+    zs_view *const views[] = {&x, &y};
+    const zs_conv2d flat = dims->relu ? *dims : flattened(dims, &n0, &n1, views, 2), *d = &flat;
+    const zs_window *w = &d->win;
+    const bool depthwise = is_depthwise(d), direct = !d->relu && w->pad_w == 0;
+    const int I = per_group_in(d), O = per_group_out(d);
+    const size_t tap_size = depthwise ? round_vec(d->C) : (size_t)I * round_vec(O);
+    const ptrdiff_t sw = direct ? x.sw : d->C;
+    taps t;
+    const ring shape = forward_ring(d, scratch_start(dims, scratch, &t));
+    for (int n = n0; n < n1; n++) {
+        ring r = shape;
+        for (int p = 0; p < d->P; p++) {
+            const int top = p * w->stride_h - w->pad_h;
+            const int last = min_int(d->H - 1, top + (w->R - 1) * w->dil_h);
+            if (!direct) ring_load(&r, &x, n, max_int(0, top), last, d->relu);
+            for (int g = 0; g < (depthwise ? 1 : d->groups); g++) {
+                int m = 0;
+                for (int i = 0; i < w->R; i++) {
+                    const int h = top + i * w->dil_h;
+                    if (h < 0 || h >= d->H) continue;
+                    const real *row = direct ? at(&x, n, h, 0) : ring_row(&r, h);
+                    for (int s = 0; s < w->S; s++, m++) {
+                        t.src[m] = row + s * w->dil_w * sw + g * I;
+                        t.w[m] = (const real *)packed + (size_t)(g * n_taps(d) + i * w->S + s) * tap_size;
+                    }
+                }
+                const row_out out = {.p = at_mut(&y, n, p, 0) + g * O, .step = y.sw,
+                                     .bias = bias ? (const real *)bias + g * O : NULL};
+                if (depthwise)
+                    depthwise_row(m, &t, d->Q, w->stride_w * sw, d->C, &out);
+                else
+                    conv_row(m, &t, d->Q, w->stride_w * sw, I, O, &out);
+            }
+        }
+    }
+}
+
+/* Input row h of one sample: its taps are the (r, s) with p stride + r dil - pad = h, likewise for columns. */
+static void backward_row(const zs_conv2d *d, int n, int h, const zs_view *dy, bool direct, ring *r, const real *weights,
+                         const zs_view *x, const zs_view *dx, bool add, taps *t) {
+    const zs_window *w = &d->win;
+    const bool depthwise = is_depthwise(d);
+    const int I = per_group_in(d), O = per_group_out(d);
+    const size_t tap_size = depthwise ? round_vec(d->C) : (size_t)O * round_vec(I);
+    const int last = min_int(d->P - 1, (h + w->pad_h) / w->stride_h);
+    const int first = max_int(0, floor_div(h + w->pad_h - (w->R - 1) * w->dil_h, w->stride_h));
+    if (!direct) ring_load(r, dy, n, first, last, false);
+    const ptrdiff_t sw = direct ? dy->sw : d->K;
+    for (int phase = 0; phase < min_int(w->stride_w, d->W); phase++)
+        for (int g = 0; g < (depthwise ? 1 : d->groups); g++) {
+            int m = 0;
+            for (int i = 0; i < w->R; i++) {
+                const int ph = h + w->pad_h - i * w->dil_h;
+                if (ph < 0 || ph % w->stride_h || ph / w->stride_h >= d->P) continue;
+                const real *row = direct ? at(dy, n, ph / w->stride_h, 0)
+                                         : ring_row(r, ph / w->stride_h) + r->left * d->K;
+                for (int s = 0; s < w->S; s++) {
+                    const int q = phase + w->pad_w - s * w->dil_w;
+                    if (q - floor_div(q, w->stride_w) * w->stride_w) continue;
+                    t->src[m] = row + floor_div(q, w->stride_w) * sw + g * O;
+                    t->w[m++] = weights + (size_t)(g * n_taps(d) + i * w->S + s) * tap_size;
+                }
+            }
+            const row_out out = {.p = at_mut(dx, n, h, phase) + g * I, .step = w->stride_w * dx->sw, .add = add,
+                                 .mask = d->relu ? at(x, n, h, phase) + g * I : NULL,
+                                 .mask_step = w->stride_w * x->sw};
+            const int n_pixels = (d->W - phase + w->stride_w - 1) / w->stride_w;
+            if (depthwise)
+                depthwise_row(m, t, n_pixels, sw, d->C, &out);
+            else
+                conv_row(m, t, n_pixels, sw, O, I, &out);
+        }
+}
+
+static void ZS_ISA(conv2d_bwd_x)(const zs_conv2d *dims, int n0, int n1, const zs_view *dy_, const void *packed,
+                                 const zs_view *x_, const zs_view *dx_, bool add, void *scratch) {
+    zs_view dy = *dy_, x = dims->relu ? *x_ : (zs_view){0}, dx = *dx_;
+    zs_view *const views[] = {&dy, &x, &dx};
+    const zs_conv2d flat = flattened(dims, &n0, &n1, views, 3), *d = &flat;
+    taps t;
+    real *base = scratch_start(dims, scratch, &t);
+    const real *weights = (const real *)packed + (is_depthwise(d) ? 0 : forward_weights(d));
+    const ring shape = backward_ring(d, base);
+    const bool direct = shape.left == 0 && shape.right == 0;
+    for (int n = n0; n < n1; n++) {
+        ring r = shape;
+        for (int h = 0; h < d->H; h++) backward_row(d, n, h, &dy, direct, &r, weights, &x, &dx, add, &t);
+    }
+}
+
+/* --- backward-weights --------------------------------------------------------------------------------------------------- */
+
+/* Rows of pixels that one tile runs over. */
+typedef struct pixel_run {
+    const real *const *x; /* n_rows row starts, at the first filter column of the tile */
+    const real *const *g;
+    int n_rows, n_pixels;
+    ptrdiff_t x_step, g_step;
+} pixel_run;
+
+/* dw[s, c, o..] += sum over pixels of x[.. + s * s_step + c] * g[o..]: st filter columns, ct channels, kv vectors */
+INLINE void weight_tile(int st, int ct, int kv, const pixel_run *run, ptrdiff_t s_step, int c, int o, int n_out, real *dw,
+                        size_t dw_s, size_t dw_c) {
+    vec acc[3][16][2];
+#pragma GCC unroll 3
+    for (int s = 0; s < st; s++)
+#pragma GCC unroll 16
+        for (int i = 0; i < ct; i++)
+#pragma GCC unroll 2
+            for (int k = 0; k < kv; k++) acc[s][i][k] = (vec){0};
+    const bool whole = n_out - o >= kv * VL;
+    for (int row = 0; row < run->n_rows; row++) {
+        const real *x0 = run->x[row] + c, *g = run->g[row] + o;
+        for (int q = 0; q < run->n_pixels; q++, x0 += run->x_step, g += run->g_step) {
+            vec gv[2];
+#pragma GCC unroll 2
+            for (int k = 0; k < kv; k++) gv[k] = whole ? v_load(g + k * VL) : v_load_n(g + k * VL, n_out - o - k * VL);
+#pragma GCC unroll 3
+            for (int s = 0; s < st; s++)
+#pragma GCC unroll 16
+                for (int i = 0; i < ct; i++) {
+                    const vec xv = v_set(x0[s * s_step + i]);
+#pragma GCC unroll 2
+                    for (int k = 0; k < kv; k++) acc[s][i][k] += xv * gv[k];
+                }
+        }
+    }
+#pragma GCC unroll 3
+    for (int s = 0; s < st; s++)
+#pragma GCC unroll 16
+        for (int i = 0; i < ct; i++)
+#pragma GCC unroll 2
+            for (int k = 0; k < kv; k++) {
+                real *p = dw + (size_t)s * dw_s + (size_t)(c + i) * dw_c + (size_t)(o + k * VL);
+                const int n = n_out - o - k * VL;
+                v_store_n(p, v_load_n(p, n) + acc[s][i][k], n);
+            }
+}
+
+/* All channels for st filter columns and kv vectors of outputs. */
+INLINE void weight_channels(int st, int ct, int kv, const pixel_run *run, ptrdiff_t s_step, int I, int o, int n_out,
+                            real *dw, size_t dw_s, size_t dw_c) {
+    int c = 0;
+    for (; c + ct <= I; c += ct) weight_tile(st, ct, kv, run, s_step, c, o, n_out, dw, dw_s, dw_c);
+    if (ct > 8 && c + 8 <= I) weight_tile(st, 8, kv, run, s_step, c, o, n_out, dw, dw_s, dw_c), c += 8;
+    if (ct > 4 && c + 4 <= I) weight_tile(st, 4, kv, run, s_step, c, o, n_out, dw, dw_s, dw_c), c += 4;
+    if (ct > 3 && c + 3 <= I) weight_tile(st, 3, kv, run, s_step, c, o, n_out, dw, dw_s, dw_c), c += 3;
+    for (; c < I; c++) weight_tile(st, 1, kv, run, s_step, c, o, n_out, dw, dw_s, dw_c);
+}
+
+static __attribute__((noinline)) void weight_columns3(const pixel_run *run, ptrdiff_t s_step, int I, int n_out, real *dw,
+                                                      size_t dw_s, size_t dw_c) {
+    int o = 0;
+    if (BW_KV == 2)
+        for (; o + VL < n_out; o += 2 * VL) weight_channels(3, BW_C, 2, run, s_step, I, o, n_out, dw, dw_s, dw_c);
+    for (; o < n_out; o += VL) weight_channels(3, BW_C, 1, run, s_step, I, o, n_out, dw, dw_s, dw_c);
+}
+
+static __attribute__((noinline)) void weight_columns1(const pixel_run *run, int I, int n_out, real *dw, size_t dw_c) {
+    int o = 0;
+    if (BW_KV == 2)
+        for (; o + VL < n_out; o += 2 * VL) weight_channels(1, BW_C1, 2, run, 0, I, o, n_out, dw, 0, dw_c);
+    for (; o < n_out; o += VL) weight_channels(1, BW_C1, 1, run, 0, I, o, n_out, dw, 0, dw_c);
+}
+
+/* dw[s, c..] += sum over pixels of x[.. + s, c..] * g[.., c..] */
+INLINE void depthwise_weight_tile(int st, const pixel_run *run, ptrdiff_t s_step, int c, int n, real *dw, size_t dw_s) {
+    vec acc[4] = {{0}, {0}, {0}, {0}};
+    for (int row = 0; row < run->n_rows; row++) {
+        const real *x0 = run->x[row] + c, *g = run->g[row] + c;
+        for (int q = 0; q < run->n_pixels; q++, x0 += run->x_step, g += run->g_step) {
+            const vec gv = v_load_n(g, n);
+#pragma GCC unroll 4
+            for (int s = 0; s < st; s++) acc[s] += v_load_n(x0 + s * s_step, n) * gv;
+        }
+    }
+#pragma GCC unroll 4
+    for (int s = 0; s < st; s++) {
+        real *p = dw + (size_t)s * dw_s + (size_t)c;
+        v_store_n(p, v_load_n(p, n) + acc[s], n);
+    }
+}
+
+static __attribute__((noinline)) void depthwise_weights(int st, const pixel_run *run, ptrdiff_t s_step, int C, real *dw,
+                                                        size_t dw_s) {
+    int c = 0;
+    for (; c + VL <= C; c += VL)
+        if (st == 4)
+            depthwise_weight_tile(4, run, s_step, c, VL, dw, dw_s);
+        else if (st == 3)
+            depthwise_weight_tile(3, run, s_step, c, VL, dw, dw_s);
+        else
+            depthwise_weight_tile(1, run, s_step, c, VL, dw, dw_s);
+    for (int s = 0; c < C && s < st; s++) {
+        pixel_run one = *run;
+        const real *shifted[64];
+        for (int i = 0; i < run->n_rows; i++) shifted[i] = run->x[i] + s * s_step;
+        one.x = shifted;
+        depthwise_weight_tile(1, &one, 0, c, C - c, dw + (size_t)s * dw_s, 0);
+    }
+}
+
+enum { MAX_RUN_ROWS = 64 };
+
+/* Filter row i over the output rows [p0, p1) of sample n. */
+static void weight_filter_row(const zs_conv2d *d, int n, int i, int p0, int p1, const zs_view *x, bool direct,
+                              const ring *r, const zs_view *dy, real *dw) {
+    const zs_window *w = &d->win;
+    const bool depthwise = is_depthwise(d);
+    const int I = per_group_in(d), O = per_group_out(d);
+    const ptrdiff_t sw = direct ? x->sw : d->C;
+    const size_t dw_c = (size_t)d->K, dw_s = (size_t)I * (size_t)d->K;
+    for (int g = 0; g < (depthwise ? 1 : d->groups); g++)
+        for (int s = 0; s < w->S;) {
+            const int left = w->S - s;
+            const int st = depthwise && left >= 4 && left != 6 ? 4 : left >= 3 ? 3 : 1;
+            const real *x_rows[MAX_RUN_ROWS], *g_rows[MAX_RUN_ROWS];
+            pixel_run run = {.x = x_rows, .g = g_rows, .n_pixels = d->Q, .x_step = w->stride_w * sw, .g_step = dy->sw};
+            for (int p = p0; p < p1; p++) {
+                const int h = p * w->stride_h + i * w->dil_h - w->pad_h;
+                if (h < 0 || h >= d->H) continue;
+                const real *row = direct ? at(x, n, h, 0) : ring_row(r, h);
+                x_rows[run.n_rows] = row + s * w->dil_w * sw + g * I;
+                g_rows[run.n_rows++] = at(dy, n, p, 0) + g * O;
+            }
+            real *tap = dw + (size_t)(i * w->S + s) * dw_s + (size_t)(g * O);
+            if (depthwise)
+                depthwise_weights(st, &run, w->dil_w * sw, d->C, tap, dw_s);
+            else if (st == 3)
+                weight_columns3(&run, w->dil_w * sw, I, O, tap, dw_s, dw_c);
+            else
+                weight_columns1(&run, I, O, tap, dw_c);
+            s += st;
+        }
+}
+
+static void bias_row(const zs_conv2d *d, const real *g, ptrdiff_t step, real *db) {
+    for (int k = 0; k < d->K; k += VL) {
+        const int n = d->K - k;
+        vec sum = {0};
+        for (int q = 0; q < d->Q; q++) sum += v_load_n(g + q * step + k, n);
+        v_store_n(db + k, v_load_n(db + k, n) + sum, n);
+    }
+}
+
+static void ZS_ISA(conv2d_bwd_w)(const zs_conv2d *dims, int n0, int n1, const zs_view *x_, const zs_view *dy_, void *dw,
+                                 void *db, void *scratch) {
+    zs_view x = *x_, dy = *dy_;
+    zs_view *const views[] = {&x, &dy};
+    const zs_conv2d flat = dims->relu ? *dims : flattened(dims, &n0, &n1, views, 2), *d = &flat;
+    const zs_window *w = &d->win;
+    memset(dw, 0, (size_t)n_taps(d) * (size_t)per_group_in(d) * (size_t)d->K * sizeof(real));
+    if (db) memset(db, 0, (size_t)d->K * sizeof(real));
+    taps unused;
+    real *base = scratch_start(dims, scratch, &unused);
+    const bool direct = !d->relu && w->pad_w == 0;
+    const int n_rows = min_int(direct ? 16 : weight_rows(dims), MAX_RUN_ROWS);
+    for (int n = n0; n < n1; n++) {
+        ring r = weight_ring(dims, base);
+        for (int p0 = 0; p0 < d->P; p0 += n_rows) {
+            const int p1 = min_int(p0 + n_rows, d->P);
+            const int first = max_int(0, p0 * w->stride_h - w->pad_h);
+            const int last = min_int(d->H - 1, (p1 - 1) * w->stride_h + (w->R - 1) * w->dil_h - w->pad_h);
+            if (!direct) ring_load(&r, &x, n, first, last, d->relu);
+            for (int i = 0; i < w->R; i++) weight_filter_row(d, n, i, p0, p1, &x, direct, &r, &dy, dw);
+            for (int p = p0; db && p < p1; p++) bias_row(d, at(&dy, n, p, 0), dy.sw, db);
+        }
+    }
+}

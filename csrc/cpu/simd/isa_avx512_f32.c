@@ -1,0 +1,7 @@
+/* Compiled with -mavx512f -mavx512dq -mavx512bw -mavx512vl -mfma. */
+#define real float
+#define ZS_DTYPE ZS_F32
+#define ZS_ISA(name) name##_avx512_f32
+#define ZS_VEC_BYTES 64
+#define ZS_ACCUMULATORS 24 /* vectors that fit in registers beside the operands */
+#include "cpu/simd/table_simd.inc.h"

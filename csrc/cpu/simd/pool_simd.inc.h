@@ -1,0 +1,391 @@
+/* Pooling and pointwise sums. Channels lie in vectors; a window is a loop over its cells inside the image, unrolled for
+   the sizes that networks use. Average pooling's backward gathers: each pixel of dx sums over the windows that hold it, so
+   it is written once. */
+
+/* Cells [lo, hi) of window `out` that lie inside an axis of `size`. */
+typedef struct cells {
+    int lo, hi, first; /* first: coordinate of cell lo */
+} cells;
+
+INLINE cells clip(int out, int stride, int pad, int dil, int kernel, int size) {
+    const int start = out * stride - pad;
+    cells c = {.lo = 0, .hi = kernel};
+    if (start < 0) c.lo = (-start + dil - 1) / dil;
+    if (start + (kernel - 1) * dil >= size) c.hi = start < size ? (size - 1 - start) / dil + 1 : 0;
+    if (c.lo > c.hi) c.lo = c.hi;
+    c.first = start + c.lo * dil;
+    return c;
+}
+
+INLINE cells rows_of(const zs_pool *d, int p) {
+    return clip(p, d->win.stride_h, d->win.pad_h, d->win.dil_h, d->win.R, d->H);
+}
+
+INLINE cells columns_of(const zs_pool *d, int q) {
+    return clip(q, d->win.stride_w, d->win.pad_w, d->win.dil_w, d->win.S, d->W);
+}
+
+static void clear(zs_shape s, int n0, int n1, const zs_view *y) {
+    const rows r = merge_all(s, n0, n1, 1, (const zs_view *[]){y});
+    for (int n = r.n0; n < r.n1; n++)
+        for (int h = 0; h < r.H; h++)
+            for (int w = 0; w < r.W; w++) memset(at_mut(y, n, h, w), 0, (size_t)r.C * sizeof(real));
+}
+
+/* f for windows of R x S cells: constants for the usual ones. */
+#define FOR_WINDOW(f, C, R, S, ...)                \
+    do {                                           \
+        if ((R) == 3 && (S) == 3)                  \
+            FOR_STRIPS(4, C, f, 3, 3, __VA_ARGS__)    \
+        else if ((R) == 2 && (S) == 2)             \
+            FOR_STRIPS(4, C, f, 2, 2, __VA_ARGS__)    \
+        else                                       \
+            FOR_STRIPS(4, C, f, R, S, __VA_ARGS__)    \
+    } while (0)
+
+INLINE mask exceeds(vec v, vec best) { return (v > best) | (v != v); } /* NaN exceeds all and is exceeded by NaN only */
+
+INLINE void max_fwd_window(int U, int c, int n_lanes, int R, int S, const real *x, ptrdiff_t sh, ptrdiff_t sw, real *y) {
+    for (int u = 0; u < U; u++) {
+        const real *p = x + c + u * VL;
+        vec best = v_load_n(p, n_lanes);
+        for (int r = 0; r < R; r++)
+            for (int s = r == 0; s < S; s++) {
+                const vec v = v_load_n(p + r * sh + s * sw, n_lanes);
+                best = v_select(exceeds(v, best), v, best);
+            }
+        v_store_n(y + c + u * VL, best, n_lanes);
+    }
+}
+
+static void ZS_ISA(max_pool_fwd)(const zs_pool *d, int n0, int n1, const zs_view *x, const zs_view *y) {
+    const ptrdiff_t sh = x->sh * d->win.dil_h, sw = x->sw * d->win.dil_w;
+    for (int n = n0; n < n1; n++)
+        for (int p = 0; p < d->P; p++) {
+            const cells row = rows_of(d, p);
+            const int R = row.hi - row.lo;
+            for (int q = 0; q < d->Q; q++) {
+                const cells column = columns_of(d, q);
+                const int S = column.hi - column.lo;
+                real *out = at_mut(y, n, p, q);
+                if (R > 0 && S > 0)
+                    FOR_WINDOW(max_fwd_window, d->C, R, S, at(x, n, row.first, column.first), sh, sw, out);
+                else
+                    for (int c = 0; c < d->C; c++) out[c] = (real)-INFINITY;
+            }
+        }
+}
+
+/* dy goes to the first maximum or the last NaN; the other cells get a zero added. */
+INLINE void max_bwd_window(int U, int c, int n_lanes, int R, int S, const real *x, ptrdiff_t sh, ptrdiff_t sw,
+                           const real *dy, real *dx, ptrdiff_t dh, ptrdiff_t dw) {
+    for (int u = 0; u < U; u++) {
+        const real *p = x + c + u * VL;
+        real *out = dx + c + u * VL;
+        vec best = v_load_n(p, n_lanes);
+        ints place = {0}; /* number of the cell */
+        for (int r = 0; r < R; r++)
+            for (int s = r == 0; s < S; s++) {
+                const vec v = v_load_n(p + r * sh + s * sw, n_lanes);
+                const mask m = exceeds(v, best);
+                best = v_select(m, v, best);
+                place = (place & ~(ints)m) | ((ints)m & (r * S + s));
+            }
+        const vec g = v_load_n(dy + c + u * VL, n_lanes);
+        for (int r = 0; r < R; r++)
+            for (int s = 0; s < S; s++) {
+                real *cell = out + r * dh + s * dw;
+                v_store_n(cell, v_load_n(cell, n_lanes) + v_select(place == r * S + s, g, (vec){0}), n_lanes);
+            }
+    }
+}
+
+static void ZS_ISA(max_pool_bwd)(const zs_pool *d, int n0, int n1, const zs_view *x, const zs_view *dy,
+                                 const zs_view *dx, bool add) {
+    const ptrdiff_t sh = x->sh * d->win.dil_h, sw = x->sw * d->win.dil_w;
+    const ptrdiff_t dh = dx->sh * d->win.dil_h, dw = dx->sw * d->win.dil_w;
+    if (!add) clear((zs_shape){d->C, d->H, d->W}, n0, n1, dx);
+    for (int n = n0; n < n1; n++)
+        for (int p = 0; p < d->P; p++) {
+            const cells row = rows_of(d, p);
+            const int R = row.hi - row.lo;
+            for (int q = 0; q < d->Q; q++) {
+                const cells column = columns_of(d, q);
+                const int S = column.hi - column.lo;
+                if (R > 0 && S > 0)
+                    FOR_WINDOW(max_bwd_window, d->C, R, S, at(x, n, row.first, column.first), sh, sw, at(dy, n, p, q),
+                               at_mut(dx, n, row.first, column.first), dh, dw);
+            }
+        }
+}
+
+INLINE real share(const zs_pool *d, int n_rows, int n_columns) {
+    const int n = d->count_include_pad ? d->win.R * d->win.S : n_rows * n_columns;
+    return (real)(n > 0 ? 1.0 / n : 0.0);
+}
+
+INLINE bool is_3x3_same(const zs_pool *d) {
+    const zs_window *w = &d->win;
+    return w->R == 3 && w->S == 3 && w->stride_h == 1 && w->stride_w == 1 && w->pad_h == 1 && w->pad_w == 1;
+}
+
+INLINE void avg_fwd_window(int U, int c, int n_lanes, int R, int S, const real *x, ptrdiff_t sh, ptrdiff_t sw,
+                           real weight, real *y) {
+    vec sum[4];
+    for (int u = 0; u < U; u++) sum[u] = (vec){0};
+    for (int r = 0; r < R; r++)
+        for (int s = 0; s < S; s++)
+            for (int u = 0; u < U; u++) sum[u] += v_load_n(x + r * sh + s * sw + c + u * VL, n_lanes);
+    for (int u = 0; u < U; u++) v_store_n(y + c + u * VL, sum[u] * weight, n_lanes);
+}
+
+/* One row of 3 x 3, stride 1, padding 1: sums of columns of R cells slide along; the outermost windows are 2 wide. */
+INLINE void avg3_fwd_row(int U, int c, int n_lanes, int R, int W, const real *x, ptrdiff_t sh, ptrdiff_t sw,
+                         const real *weight, real *y, ptrdiff_t sy) {
+    for (int u = 0; u < U; u++) {
+        const real *p = x + c + u * VL;
+        real *out = y + c + u * VL;
+        vec left = {0}, middle = {0}, right, share = v_set(weight[1]);
+        for (int r = 0; r < R; r++) middle += v_load_n(p + r * sh, n_lanes);
+        for (int w = 1; w < W; w++) {
+            p += sw;
+            right = v_load_n(p, n_lanes);
+            for (int r = 1; r < R; r++) right += v_load_n(p + r * sh, n_lanes);
+            v_store_n(out, (left + middle + right) * share, n_lanes);
+            left = middle;
+            middle = right;
+            share = v_set(weight[0]);
+            out += sy;
+        }
+        v_store_n(out, (left + middle) * weight[1], n_lanes);
+    }
+}
+
+static void avg3_fwd(const zs_pool *d, int n0, int n1, const zs_view *x, const zs_view *y) {
+    for (int n = n0; n < n1; n++)
+        for (int p = 0; p < d->P; p++) {
+            const cells row = rows_of(d, p);
+            const int R = row.hi - row.lo;
+            const real weight[2] = {share(d, R, 3), share(d, R, d->W < 2 ? d->W : 2)};
+            const real *in = at(x, n, row.first, 0);
+            real *out = at_mut(y, n, p, 0);
+            if (R == 3)
+                FOR_STRIPS(4, d->C, avg3_fwd_row, 3, d->W, in, x->sh, x->sw, weight, out, y->sw)
+            else
+                FOR_STRIPS(4, d->C, avg3_fwd_row, R, d->W, in, x->sh, x->sw, weight, out, y->sw)
+        }
+}
+
+static void ZS_ISA(avg_pool_fwd)(const zs_pool *d, int n0, int n1, const zs_view *x, const zs_view *y) {
+    if (is_3x3_same(d)) {
+        avg3_fwd(d, n0, n1, x, y);
+        return;
+    }
+    for (int n = n0; n < n1; n++)
+        for (int p = 0; p < d->P; p++) {
+            const cells row = rows_of(d, p);
+            const int R = row.hi - row.lo;
+            for (int q = 0; q < d->Q; q++) {
+                const cells column = columns_of(d, q);
+                const int S = column.hi - column.lo;
+                FOR_WINDOW(avg_fwd_window, d->C, R, S, at(x, n, row.first, column.first), x->sh, x->sw, share(d, R, S),
+                           at_mut(y, n, p, q));
+            }
+        }
+}
+
+/* One row of dx for 3 x 3, stride 1, padding 1, under R rows of windows; weight: rows' shares, inside and at the sides. */
+INLINE void avg3_bwd_row(int U, int c, int n_lanes, int R, int W, const real *dy, ptrdiff_t sh, ptrdiff_t sw,
+                         const real (*weight)[3], real *dx, ptrdiff_t sdx, bool add) {
+    for (int u = 0; u < U; u++) {
+        const real *p = dy + c + u * VL;
+        real *out = dx + c + u * VL;
+        vec left = {0}, middle = {0}, inside[3], side[3];
+        for (int r = 0; r < R; r++) {
+            inside[r] = v_set(weight[0][r]);
+            side[r] = v_set(weight[1][r]);
+            middle += side[r] * v_load_n(p + r * sh, n_lanes);
+        }
+        for (int w = 1; w < W; w++) {
+            p += sw;
+            vec right = {0};
+            for (int r = 0; r < R; r++)
+                right += (w < W - 1 ? inside[r] : side[r]) * v_load_n(p + r * sh, n_lanes);
+            vec v = left + middle + right;
+            if (add) v += v_load_n(out, n_lanes);
+            v_store_n(out, v, n_lanes);
+            left = middle;
+            middle = right;
+            out += sdx;
+        }
+        vec v = left + middle;
+        if (add) v += v_load_n(out, n_lanes);
+        v_store_n(out, v, n_lanes);
+    }
+}
+
+static void avg3_bwd(const zs_pool *d, int n0, int n1, const zs_view *dy, const zs_view *dx, bool add) {
+    for (int n = n0; n < n1; n++)
+        for (int h = 0; h < d->H; h++) {
+            const int p0 = h > 0 ? h - 1 : 0, p1 = h + 2 < d->P ? h + 2 : d->P, R = p1 - p0;
+            real weight[2][3];
+            for (int p = p0; p < p1; p++) {
+                const cells row = rows_of(d, p);
+                weight[0][p - p0] = share(d, row.hi - row.lo, 3);
+                weight[1][p - p0] = share(d, row.hi - row.lo, d->W < 2 ? d->W : 2);
+            }
+            const real *g = at(dy, n, p0, 0);
+            real *out = at_mut(dx, n, h, 0);
+            if (R == 3)
+                FOR_STRIPS(4, d->C, avg3_bwd_row, 3, d->W, g, dy->sh, dy->sw, weight, out, dx->sw, add)
+            else
+                FOR_STRIPS(4, d->C, avg3_bwd_row, R, d->W, g, dy->sh, dy->sw, weight, out, dx->sw, add)
+        }
+}
+
+/* Windows [lo, hi) of `n` whose undilated cells cover coordinate i; moves on from those of i - 1. */
+INLINE void advance(int i, int stride, int pad, int kernel, int n, int *lo, int *hi) {
+    while (*lo < n && *lo * stride - pad + kernel <= i) ++*lo;
+    while (*hi < n && *hi * stride - pad <= i) ++*hi;
+    if (*hi < *lo) *hi = *lo;
+}
+
+INLINE void avg_bwd_pixel(int U, int c, int n_lanes, const zs_pool *d, const zs_view *dy, int n, int p0, int p1, int q0,
+                          int q1, real *dx, bool add) {
+    vec sum[4];
+    for (int u = 0; u < U; u++) sum[u] = (vec){0};
+    for (int p = p0; p < p1; p++) {
+        const cells row = rows_of(d, p);
+        for (int q = q0; q < q1; q++) {
+            const cells column = columns_of(d, q);
+            const real weight = share(d, row.hi - row.lo, column.hi - column.lo), *g = at(dy, n, p, q) + c;
+            for (int u = 0; u < U; u++) sum[u] += weight * v_load_n(g + u * VL, n_lanes);
+        }
+    }
+    for (int u = 0; u < U; u++) {
+        if (add) sum[u] += v_load_n(dx + c + u * VL, n_lanes);
+        v_store_n(dx + c + u * VL, sum[u], n_lanes);
+    }
+}
+
+static void ZS_ISA(avg_pool_bwd)(const zs_pool *d, int n0, int n1, const zs_view *dy, const zs_view *dx, bool add) {
+    if (is_3x3_same(d)) {
+        avg3_bwd(d, n0, n1, dy, dx, add);
+        return;
+    }
+    const zs_window win = d->win;
+    for (int n = n0; n < n1; n++)
+        for (int h = 0, p0 = 0, p1 = 0; h < d->H; h++) {
+            advance(h, win.stride_h, win.pad_h, win.R, d->P, &p0, &p1);
+            for (int w = 0, q0 = 0, q1 = 0; w < d->W; w++) {
+                advance(w, win.stride_w, win.pad_w, win.S, d->Q, &q0, &q1);
+                FOR_STRIPS(4, d->C, avg_bwd_pixel, d, dy, n, p0, p1, q0, q1, at_mut(dx, n, h, w), add)
+            }
+        }
+}
+
+INLINE void gap_fwd_strip(int U, int c, int n_lanes, zs_shape s, int n, const zs_view *x, real *y) {
+    const int n_channels = n_lanes < VL ? n_lanes : U * VL, n_pixels = s.H * s.W;
+    const real zero[SUM_CHANNELS] = {0};
+    real copy[CHUNK * SUM_CHANNELS], sums[SUM_CHANNELS], squares[SUM_CHANNELS];
+    double all[SUM_CHANNELS] = {0};
+    for (int i = 0; i < n_pixels; i += CHUNK) {
+        const int count = n_pixels - i < CHUNK ? n_pixels - i : CHUNK;
+        const pixels p = plane_run(s, x, n, i, count, c, n_channels, copy);
+        centred_sums(U, n_lanes, count, p, zero, sums, squares);
+        for (int k = 0; k < U * VL; k++) all[k] += (double)sums[k];
+    }
+    for (int k = 0; k < n_channels; k++) y[c + k] = (real)(all[k] / n_pixels);
+}
+
+static void ZS_ISA(gap_fwd)(zs_shape s, int n0, int n1, const zs_view *x, const zs_view *y) {
+    for (int n = n0; n < n1; n++) FOR_STRIPS(SUM_STRIP, s.C, gap_fwd_strip, s, n, x, at_mut(y, n, 0, 0))
+}
+
+INLINE void gap_bwd_strip(int U, int c, int n_lanes, int W, const real *dy, real weight, real *dx, ptrdiff_t sdx,
+                          bool add) {
+    vec g[4];
+    for (int u = 0; u < U; u++) g[u] = weight * v_load_n(dy + c + u * VL, n_lanes);
+    for (dx += c; W > 0; W--, dx += sdx)
+        for (int u = 0; u < U; u++) {
+            vec v = g[u];
+            if (add) v += v_load_n(dx + u * VL, n_lanes);
+            v_store_n(dx + u * VL, v, n_lanes);
+        }
+}
+
+static void ZS_ISA(gap_bwd)(zs_shape s, int n0, int n1, const zs_view *dy, const zs_view *dx, bool add) {
+    const real weight = (real)(1.0 / ((double)s.H * s.W));
+    for (int n = n0; n < n1; n++) {
+        const rows r = merge_rows(s, n, n, 1, (const zs_view *[]){dx});
+        for (int h = 0; h < r.H; h++)
+            FOR_STRIPS(4, s.C, gap_bwd_strip, r.W, at(dy, n, 0, 0), weight, at_mut(dx, n, h, 0), dx->sw, add)
+    }
+}
+
+/* Terms are read while sums of SUM_VECS vectors wait in registers: y = bias + sum_t (x_t - mean_t) * (coef_t * scale_t),
+   bias = sum_t coef_t * beta_t. */
+enum { SUM_VECS = ZS_ACCUMULATORS >= 16 ? 16 : 8 };
+
+INLINE void sum_pixels(int U, int c, int n_lanes, int n_pixels, int C, ptrdiff_t group_offset, int n_terms,
+                       const zs_term *terms, int n, int h, int w, const vec *bias, real *y, ptrdiff_t sy) {
+    vec sum[SUM_VECS];
+    for (int j = 0; j < n_pixels; j++)
+        for (int u = 0; u < U; u++) sum[j * U + u] = bias[u];
+    for (int t = 0; t < n_terms; t++) {
+        const real *x = at(&terms[t].x, n, h, w) + c, *bn = terms[t].bn;
+        const ptrdiff_t sx = terms[t].x.sw;
+        for (int u = 0; u < U; u++) {
+            vec mean = {0}, scale = v_set((real)terms[t].coef);
+            if (bn) {
+                mean = v_load_n(bn + group_offset + c + u * VL, n_lanes);
+                scale *= v_load_n(bn + group_offset + C + c + u * VL, n_lanes);
+            }
+            for (int j = 0; j < n_pixels; j++) sum[j * U + u] += (v_load_n(x + j * sx + u * VL, n_lanes) - mean) * scale;
+        }
+    }
+    for (int j = 0; j < n_pixels; j++)
+        for (int u = 0; u < U; u++) v_store_n(y + j * sy + c + u * VL, sum[j * U + u], n_lanes);
+}
+
+INLINE void sum_fwd_strip(int U, int c, int n_lanes, int C, int W, ptrdiff_t group_offset, int n_terms,
+                          const zs_term *terms, int n, int h, const zs_view *y) {
+    vec bias[4] = {0};
+    for (int t = 0; t < n_terms; t++)
+        for (int u = 0; u < U && terms[t].bn; u++)
+            bias[u] += (real)terms[t].coef *
+                       v_load_n((const real *)terms[t].bn + group_offset + 2 * C + c + u * VL, n_lanes);
+    const int step = SUM_VECS / U;
+    int w = 0;
+    for (; w + step <= W; w += step)
+        sum_pixels(U, c, n_lanes, step, C, group_offset, n_terms, terms, n, h, w, bias, at_mut(y, n, h, w), y->sw);
+    for (; w < W; w++)
+        sum_pixels(U, c, n_lanes, 1, C, group_offset, n_terms, terms, n, h, w, bias, at_mut(y, n, h, w), y->sw);
+}
+
+static void ZS_ISA(sum_fwd)(zs_shape s, int n0, int n1, int group, int n_terms, const zs_term *terms,
+                            const zs_view *y) {
+    rows r = merge_rows(s, n0, n0, 1, (const zs_view *[]){y}); /* planes at most: groups have their own coefficients */
+    for (int t = 0; t < n_terms; t++)
+        if (merge_rows(s, n0, n0, 1, (const zs_view *[]){&terms[t].x}).H != r.H) r = (rows){n0, n0, s.H, s.W, s.C};
+    for (int n = n0; n < n1; n++)
+        for (int h = 0; h < r.H; h++)
+            FOR_STRIPS(4, s.C, sum_fwd_strip, s.C, r.W, (ptrdiff_t)(n / group) * 3 * s.C, n_terms, terms, n, h, y)
+}
+
+INLINE void scale_run(int n, const real *x, real coef, real *y, bool add) {
+    for (int i = 0; i < n; i += VL) {
+        vec v = coef * v_load_n(x + i, n - i);
+        if (add) v += v_load_n(y + i, n - i);
+        v_store_n(y + i, v, n - i);
+    }
+}
+
+static void ZS_ISA(scale)(zs_shape s, int n0, int n1, const zs_view *x, double coef, const zs_view *y, bool add) {
+    const rows r = merge_all(s, n0, n1, 2, (const zs_view *[]){x, y});
+    for (int n = r.n0; n < r.n1; n++)
+        for (int h = 0; h < r.H; h++)
+            for (int w = 0; w < r.W; w++) scale_run(r.C, at(x, n, h, w), (real)coef, at_mut(y, n, h, w), add);
+}
+
+static void ZS_ISA(fill_zero)(zs_shape s, int n0, int n1, const zs_view *y) { clear(s, n0, n1, y); }

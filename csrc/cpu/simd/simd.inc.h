@@ -1,0 +1,142 @@
+/* What every vectorised kernel file sees. One isa_<isa>_<dtype>.c defines, before it includes table_simd.inc.h:
+       real ZS_DTYPE ZS_ISA(name) ZS_VEC_BYTES ZS_ACCUMULATORS
+   Bodies are written once, with the compilers' vector types (gcc and clang), and instantiated for each ISA and dtype.
+   A vector is a run of channels. Tails use partial loads and stores of the same vector arithmetic, so an element's bits
+   do not depend on where in a vector it lies. */
+#include <math.h>
+#include <string.h>
+
+#include "core/kernels.h"
+
+#define INLINE static inline __attribute__((always_inline))
+
+/* Lanes may lie at any address that suits one element, and alias everything. */
+typedef real vec __attribute__((vector_size(ZS_VEC_BYTES), aligned(sizeof(real)), may_alias));
+typedef __typeof__((vec){0} < (vec){0}) mask; /* integers: -1 where true */
+
+enum { VL = ZS_VEC_BYTES / sizeof(real) };
+
+INLINE vec v_load(const real *p) { return *(const vec *)p; }
+INLINE void v_store(real *p, vec v) { *(vec *)p = v; }
+
+/* The first n < VL lanes; the others are zero, or left alone. */
+INLINE vec v_load_part(const real *p, int n) {
+    vec v = {0};
+    memcpy(&v, p, (size_t)(n & (VL - 1)) * sizeof(real)); /* the mask tells compilers the bound */
+    return v;
+}
+INLINE void v_store_part(real *p, vec v, int n) { memcpy(p, &v, (size_t)(n & (VL - 1)) * sizeof(real)); }
+
+INLINE vec v_load_n(const real *p, int n) { return n >= VL ? v_load(p) : v_load_part(p, n); }
+INLINE void v_store_n(real *p, vec v, int n) {
+    if (n >= VL)
+        v_store(p, v);
+    else
+        v_store_part(p, v, n);
+}
+
+INLINE vec v_set(real x) { return x - (vec){0}; } /* broadcast; x - 0 keeps NaN and the sign of zero */
+
+/* m ? a : b, lane by lane */
+INLINE vec v_select(mask m, vec a, vec b) { return (vec)(((mask)a & m) | ((mask)b & ~m)); }
+
+INLINE vec v_relu(vec x) { return v_select(x < (vec){0}, (vec){0}, x); } /* NaN stays */
+
+INLINE const real *at(const zs_view *v, ptrdiff_t n, ptrdiff_t h, ptrdiff_t w) {
+    return (const real *)v->p + n * v->sn + h * v->sh + w * v->sw;
+}
+INLINE real *at_mut(const zs_view *v, ptrdiff_t n, ptrdiff_t h, ptrdiff_t w) {
+    return (real *)v->p + n * v->sn + h * v->sh + w * v->sw;
+}
+
+INLINE vec v_abs(vec x) { return (vec)((mask)x & ~(mask)v_set((real)-0.0)); }
+
+/* Integers as wide as a real, to keep or to add up masks in. */
+typedef __typeof__(__builtin_choose_expr(sizeof(real) == 4, (int32_t)0, (int64_t)0)) lane;
+typedef lane ints __attribute__((vector_size(ZS_VEC_BYTES)));
+
+INLINE int64_t v_count(ints sum) { /* lanes of added-up masks, as a positive number */
+    int64_t count = 0;
+    for (int i = 0; i < VL; i++) count -= sum[i];
+    return count;
+}
+
+/* A run of reals widened to double, for sums that must not be made in `real`. */
+typedef double wide __attribute__((vector_size(ZS_VEC_BYTES), aligned(sizeof(double)), may_alias));
+typedef real narrow __attribute__((vector_size(ZS_VEC_BYTES / sizeof(double) * sizeof(real)), aligned(sizeof(real)), may_alias));
+
+enum { WL = ZS_VEC_BYTES / sizeof(double) };
+
+INLINE wide w_load_n(const double *p, size_t n) {
+    if (n >= WL) return *(const wide *)p;
+    wide v = {0};
+    memcpy(&v, p, n * sizeof(double));
+    return v;
+}
+INLINE void w_store_n(double *p, wide v, size_t n) { memcpy(p, &v, (n < WL ? n : WL) * sizeof(double)); }
+
+INLINE wide w_from_n(const real *p, size_t n) {
+    narrow v = {0};
+    if (n >= WL)
+        v = *(const narrow *)p;
+    else
+        memcpy(&v, p, n * sizeof(real));
+    return __builtin_convertvector(v, wide);
+}
+INLINE void w_to_n(real *p, wide v, size_t n) {
+    const narrow r = __builtin_convertvector(v, narrow);
+    memcpy(p, &r, (n < WL ? n : WL) * sizeof(real));
+}
+
+/* Strips of channels: f(U, c, n_lanes, ...) for U <= U_MAX vectors (4, 2 or 1) from channel c on. U is a constant where f
+   is inlined, and n_lanes < VL only in the last strip, if C is no multiple of VL. */
+#define FOR_STRIPS(U_MAX, C, f, ...)                   \
+    for (int c_ = 0, left_; (left_ = (C) - c_) > 0;) { \
+        if (U_MAX >= 4 && left_ >= 4 * VL) {           \
+            f(4, c_, VL, __VA_ARGS__);                 \
+            c_ += 4 * VL;                              \
+        } else if (U_MAX >= 2 && left_ >= 2 * VL) {    \
+            f(2, c_, VL, __VA_ARGS__);                 \
+            c_ += 2 * VL;                              \
+        } else if (left_ >= VL) {                      \
+            f(1, c_, VL, __VA_ARGS__);                 \
+            c_ += VL;                                  \
+        } else {                                       \
+            f(1, c_, left_, __VA_ARGS__);              \
+            c_ = (C);                                  \
+        }                                              \
+    }
+
+/* A block of samples as the fewest and longest rows that all its views allow: planes without gaps between rows become
+   one row, samples without gaps between them too. Only for kernels to which a pixel's place means nothing. */
+typedef struct rows {
+    int n0, n1, H, W, C;
+} rows;
+
+enum { MAX_RUN = 1 << 30 };
+
+INLINE rows merge_rows(zs_shape s, int n0, int n1, int n_views, const zs_view *const *v) {
+    rows r = {n0, n1, s.H, s.W, s.C};
+    bool planes = (ptrdiff_t)s.H * s.W < MAX_RUN, samples = n1 > n0;
+    for (int i = 0; i < n_views; i++) planes &= s.H == 1 || v[i]->sh == s.W * v[i]->sw;
+    if (!planes) return r;
+    r.W = s.H * s.W;
+    r.H = 1;
+    samples &= (ptrdiff_t)(n1 - n0) * r.W < MAX_RUN;
+    for (int i = 0; i < n_views; i++) samples &= v[i]->sn == r.W * v[i]->sw;
+    if (!samples) return r;
+    r.W *= n1 - n0;
+    r.n1 = n0 + 1;
+    return r;
+}
+
+/* The same for kernels to which a channel's number means nothing either: rows without gaps become one pixel. */
+INLINE rows merge_all(zs_shape s, int n0, int n1, int n_views, const zs_view *const *v) {
+    rows r = merge_rows(s, n0, n1, n_views, v);
+    bool dense = (ptrdiff_t)r.W * r.C < MAX_RUN;
+    for (int i = 0; i < n_views; i++) dense &= v[i]->sw == r.C;
+    if (!dense) return r;
+    r.C *= r.W;
+    r.W = 1;
+    return r;
+}

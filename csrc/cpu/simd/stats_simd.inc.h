@@ -1,0 +1,206 @@
+/* Joins of partial gradients, statistics over gradients, and the way in and out of the arena. */
+
+/* WIDE_RUN wide vectors at a time keep each part's cache lines whole. */
+enum { WIDE_RUN = 4 };
+
+INLINE void join_run(int n_wide, size_t n, int n_parts, size_t stride, const real *parts, real *out) {
+    wide sum[WIDE_RUN];
+    for (int k = 0; k < n_wide; k++) sum[k] = (wide){0};
+    for (int j = 0; j < n_parts; j++)
+        for (int k = 0; k < n_wide; k++) sum[k] += w_from_n(parts + (size_t)j * stride + k * WL, n);
+    for (int k = 0; k < n_wide; k++) w_to_n(out + k * WL, sum[k], n);
+}
+
+static void ZS_ISA(join)(size_t n, int n_parts, size_t stride, const void *parts, void *out) {
+    size_t i = 0;
+    for (; i + WIDE_RUN * WL <= n; i += WIDE_RUN * WL)
+        join_run(WIDE_RUN, WL, n_parts, stride, (const real *)parts + i, (real *)out + i);
+    for (; i < n; i += WL) join_run(1, n - i, n_parts, stride, (const real *)parts + i, (real *)out + i);
+}
+
+INLINE void moments_run(size_t n, const real *g, double t, double *mean, double *m2, double *sum) {
+    wide v = w_from_n(g, n);
+    if (sum) {
+        v += w_load_n(sum, n);
+        w_store_n(sum, v, n);
+    }
+    const wide before = w_load_n(mean, n), delta = v - before, after = before + delta / t;
+    w_store_n(mean, after, n);
+    w_store_n(m2, w_load_n(m2, n) + delta * (v - after), n);
+}
+
+INLINE void moments_all(size_t n, const real *g, double t, double *mean, double *m2, double *sum) {
+    size_t i = 0;
+    for (; i + WL <= n; i += WL) moments_run(WL, g + i, t, mean + i, m2 + i, sum ? sum + i : NULL);
+    if (i < n) moments_run(n - i, g + i, t, mean + i, m2 + i, sum ? sum + i : NULL);
+}
+
+static void ZS_ISA(moments)(size_t n, const void *g, int64_t count, double *mean, double *m2, double *sum) {
+    const double t = (double)(count + 1);
+    if (sum)
+        moments_all(n, g, t, mean, m2, sum);
+    else
+        moments_all(n, g, t, mean, m2, NULL);
+}
+
+typedef int32_t signs_vec __attribute__((vector_size(VL * sizeof(int32_t)), aligned(sizeof(int32_t)), may_alias));
+
+/* The largest real <= tol: v > tol if and only if v > that, for every real v. */
+static real real_below(double tol) {
+    const real t = (real)tol;
+    return (double)t > tol ? (real)(ZS_DTYPE == ZS_F64 ? nextafter((double)t, -INFINITY) : (double)nextafterf((float)t, -INFINITY)) : t;
+}
+
+static void ZS_ISA(signs)(size_t n, const void *g, double tol, int32_t *sum) {
+    const real *p = g;
+    const vec t = v_set(real_below(tol));
+    for (size_t i = 0; i < n; i += VL) {
+        const size_t left = n - i < VL ? n - i : VL;
+        const vec v = v_load_n(p + i, (int)left);
+        const ints sign = (ints)(-v > t) - (ints)(v > t); /* a mask is -1 where true */
+        signs_vec s = {0};
+        if (left == VL) {
+            *(signs_vec *)(sum + i) += __builtin_convertvector(sign, signs_vec);
+        } else {
+            memcpy(&s, sum + i, left * sizeof *sum);
+            s += __builtin_convertvector(sign, signs_vec);
+            memcpy(sum + i, &s, left * sizeof *sum);
+        }
+    }
+}
+
+/* Histogram: reach[e] = number of |g| >= edges[e], by comparison with each edge; an interval holds the difference of its
+   two edges' reaches. Values go by blocks that stay in L1, and only edges between a block's least and greatest value
+   need comparisons. Longer lists of edges go by parts that share an edge. */
+enum { HISTOGRAM_VECS = 32, HISTOGRAM_EDGES = 64 };
+
+typedef struct reach {
+    ints partial[HISTOGRAM_EDGES];     /* compared; lanes count down, and hold n / VL < 2^31 */
+    int64_t below[HISTOGRAM_EDGES + 1]; /* values of blocks that lie wholly above exactly so many edges */
+    real edges[HISTOGRAM_EDGES];
+} reach;
+
+static void reach_block(const real *v, int n_edges, reach *r) {
+    vec least = v_set((real)INFINITY), greatest = v_set(-1);
+    ints valid = {0};
+    for (int i = 0; i < HISTOGRAM_VECS * VL; i += VL) {
+        const vec a = v_load(v + i);
+        least = v_select(a < least, a, least);
+        greatest = v_select(a > greatest, a, greatest);
+        valid += (ints)(a == a);
+    }
+    real low = least[0], high = greatest[0];
+    for (int i = 1; i < VL; i++) {
+        low = least[i] < low ? least[i] : low;
+        high = greatest[i] > high ? greatest[i] : high;
+    }
+    int e = 0;
+    while (e < n_edges && r->edges[e] <= low) e++;
+    r->below[e] += v_count(valid);
+    for (; e < n_edges && r->edges[e] <= high; e++) {
+        const vec edge = v_set(r->edges[e]);
+        ints sum[2] = {r->partial[e], {0}};
+        for (int i = 0; i < HISTOGRAM_VECS * VL; i += 2 * VL) {
+            sum[0] += (ints)(v_load(v + i) >= edge);
+            sum[1] += (ints)(v_load(v + i + VL) >= edge);
+        }
+        r->partial[e] = sum[0] + sum[1];
+    }
+}
+
+static void histogram_part(size_t n, const real *g, int n_edges, const double *edges, int64_t *counts) {
+    reach r = {0};
+    real v[HISTOGRAM_VECS * VL];
+    for (int e = 0; e < n_edges; e++) r.edges[e] = (real)edges[e];
+    for (size_t i = 0; i < n; i += HISTOGRAM_VECS * VL)
+        if (n - i >= HISTOGRAM_VECS * VL) {
+            for (int j = 0; j < HISTOGRAM_VECS * VL; j += VL) v_store(v + j, v_abs(v_load(g + i + j)));
+            reach_block(v, n_edges, &r);
+        } else {
+            for (size_t j = 0; j < HISTOGRAM_VECS * VL; j++) v[j] = i + j < n ? (real)fabs((double)g[i + j]) : (real)NAN;
+            reach_block(v, n_edges, &r);
+        }
+    int64_t above = 0, next = 0; /* of edge e, e + 1 */
+    for (int e = n_edges - 1; e >= 0; e--) {
+        above += r.below[e + 1];
+        const int64_t here = above + v_count(r.partial[e]);
+        if (e < n_edges - 1) counts[e] += here - next;
+        next = here;
+    }
+}
+
+static void ZS_ISA(histogram)(size_t n, const void *g, int n_edges, const double *edges, int64_t *counts) {
+    for (int e = 0; e < n_edges - 1; e += HISTOGRAM_EDGES - 1)
+        histogram_part(n, g, n_edges - e < HISTOGRAM_EDGES ? n_edges - e : HISTOGRAM_EDGES, edges + e, counts + e);
+}
+
+static size_t ZS_ISA(count_nonfinite)(size_t n, const void *g) {
+    ints sum = {0};
+    for (size_t i = 0; i < n; i += VL) {
+        const vec v = v_load_n((const real *)g + i, n - i < VL ? (int)(n - i) : VL);
+        sum += (ints)((v - v) != (vec){0});
+    }
+    return (size_t)v_count(sum);
+}
+
+static size_t ZS_ISA(count_nonzero)(size_t n, const void *g) {
+    ints sum = {0};
+    for (size_t i = 0; i < n; i += VL) {
+        const vec v = v_load_n((const real *)g + i, n - i < VL ? (int)(n - i) : VL);
+        sum += (ints)(v != (vec){0});
+    }
+    return (size_t)v_count(sum);
+}
+
+/* Transpositions. Reads and writes differ in order; the inner loops are short enough to keep both in L1. */
+
+static inline real read_as(zs_dtype dtype, const void *p, size_t i) {
+    return dtype == ZS_F64 ? (real)((const double *)p)[i] : (real)((const float *)p)[i];
+}
+
+INLINE void load_images_as(zs_shape s, int n_samples, zs_dtype dtype, const void *x, const zs_view *y) {
+    const size_t plane = (size_t)s.H * (size_t)s.W;
+    for (int n = 0; n < n_samples; n++)
+        for (int h = 0; h < s.H; h++)
+            for (int c = 0; c < s.C; c++) {
+                const size_t from = ((size_t)n * (size_t)s.C + (size_t)c) * plane + (size_t)h * (size_t)s.W;
+                real *to = at_mut(y, n, h, 0) + c;
+                for (int w = 0; w < s.W; w++) to[w * y->sw] = read_as(dtype, x, from + (size_t)w);
+            }
+}
+
+static void ZS_ISA(load_images)(zs_shape s, int n, zs_dtype dtype, const void *x, const zs_view *y) {
+    if (dtype == ZS_F64)
+        load_images_as(s, n, ZS_F64, x, y);
+    else
+        load_images_as(s, n, ZS_F32, x, y);
+}
+
+enum { TILE = 16 }; /* output channels: whole cache lines of floats on the inner side */
+
+INLINE void load_weight_as(const zs_tensor *t, zs_dtype dtype, const void *w, real *out) {
+    const size_t O = (size_t)t->O, I = (size_t)t->I, RS = (size_t)t->R * (size_t)t->S;
+    for (size_t o0 = 0; o0 < O; o0 += TILE) {
+        const size_t o1 = o0 + TILE < O ? o0 + TILE : O;
+        for (size_t i = 0; i < I; i++)
+            for (size_t r = 0; r < RS; r++)
+                for (size_t o = o0; o < o1; o++) out[(r * I + i) * O + o] = read_as(dtype, w, (o * I + i) * RS + r);
+    }
+}
+
+static void ZS_ISA(load_weight)(const zs_tensor *t, zs_dtype dtype, const void *w, void *out) {
+    if (dtype == ZS_F64)
+        load_weight_as(t, ZS_F64, w, out);
+    else
+        load_weight_as(t, ZS_F32, w, out);
+}
+
+static void ZS_ISA(store_weight)(const zs_tensor *t, const void *w, double *out) {
+    const size_t O = (size_t)t->O, I = (size_t)t->I, RS = (size_t)t->R * (size_t)t->S;
+    for (size_t o0 = 0; o0 < O; o0 += TILE) {
+        const size_t o1 = o0 + TILE < O ? o0 + TILE : O;
+        for (size_t i = 0; i < I; i++)
+            for (size_t o = o0; o < o1; o++)
+                for (size_t r = 0; r < RS; r++) out[(o * I + i) * RS + r] = (double)((const real *)w)[(r * I + i) * O + o];
+    }
+}

@@ -1,0 +1,23 @@
+/* The table of one ISA and dtype: the reference table with what is better here written over it. */
+#include "cpu/simd/simd.inc.h"
+
+#include "cpu/simd/conv2d_simd.inc.h"
+#include "cpu/simd/norm_simd.inc.h"
+#include "cpu/simd/pool_simd.inc.h"
+#include "cpu/simd/stats_simd.inc.h"
+
+#include "cpu/dispatch.h"
+
+void ZS_ISA(zs_kernels_fill)(zs_kernels *t);
+
+#define SLOT(slot) t->slot = ZS_ISA(slot)
+
+void ZS_ISA(zs_kernels_fill)(zs_kernels *t) {
+    SLOT(conv2d_packed_bytes), SLOT(conv2d_pack), SLOT(conv2d_scratch_bytes);
+    SLOT(conv2d_fwd), SLOT(conv2d_bwd_x), SLOT(conv2d_bwd_w);
+    SLOT(bn_stats), SLOT(bn_fwd), SLOT(bn_bwd_sums), SLOT(bn_bwd_x), SLOT(relu_fwd), SLOT(relu_bwd);
+    SLOT(max_pool_fwd), SLOT(max_pool_bwd), SLOT(avg_pool_fwd), SLOT(avg_pool_bwd), SLOT(gap_fwd), SLOT(gap_bwd);
+    SLOT(sum_fwd), SLOT(scale), SLOT(fill_zero);
+    SLOT(join), SLOT(moments), SLOT(signs), SLOT(histogram), SLOT(count_nonfinite), SLOT(count_nonzero);
+    SLOT(load_images), SLOT(load_weight), SLOT(store_weight);
+}

@@ -1,0 +1,24 @@
+/* The spaces and the counts, as functions of zeroshot._core. */
+#ifndef ZS_PY_SPACE_API_H
+#define ZS_PY_SPACE_API_H
+
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+
+PyObject *zs_py_space_names(PyObject *module, PyObject *unused);
+PyObject *zs_py_space_parse(PyObject *module, PyObject *args);
+PyObject *zs_py_space_format(PyObject *module, PyObject *args);
+PyObject *zs_py_space_build(PyObject *module, PyObject *args);
+PyObject *zs_py_graph_count(PyObject *module, PyObject *graph);
+
+/* Lines of the module's method table. */
+#define ZS_PY_SPACE_METHODS                                                                                          \
+    {"space_names", zs_py_space_names, METH_NOARGS, "space_names() -> tuple of str"},                                \
+    {"space_parse", zs_py_space_parse, METH_VARARGS, "space_parse(space, text) -> genes, a tuple of int"},           \
+    {"space_format", zs_py_space_format, METH_VARARGS, "space_format(space, genes) -> str"},                         \
+    {"space_build", zs_py_space_build, METH_VARARGS,                                                                 \
+     "space_build(space, genes, channels, cells, num_classes, (C, H, W)) -> Graph"},                                 \
+    {"graph_count", zs_py_graph_count, METH_O,                                                                       \
+     "graph_count(graph) -> dict with params, weights, macs, thop_flops, live_weights, live_macs"},
+
+#endif

@@ -1,0 +1,380 @@
+#include "scores/job.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "core/init.h"
+
+/* A pass takes as many groups as keep it near this many samples; results do not depend on it. */
+enum { PASS_SAMPLES = 64, MAX_PASSES = 32 };
+
+typedef struct pass {
+    int group_size, n_groups; /* of all chunks */
+    zs_loss loss;
+    bool sink;
+    zs_plan *plan;
+    zs_engine engine;
+    double *losses; /* of a chunk */
+} pass;
+
+typedef struct job_state {
+    zs_job *job;
+    pass passes[MAX_PASSES];
+    int n_passes;
+    zs_weights weights;
+    void ***states; /* [n_runs][n_tensors] */
+    zs_init_shape *shapes;
+    float **drawn;
+    bool *tensor_zero;
+    char *shared;
+    size_t shared_bytes;
+    /* while a pass runs */
+    const pass *now;
+    size_t n_bad;
+    int bad_node;
+    bool any_nonzero;
+    zs_blame blame;
+} job_state;
+
+void zs_workspace_free(zs_workspace *w, const zs_backend *backend) {
+    backend->free(backend, w->base);
+    w->base = NULL;
+    w->capacity = 0;
+}
+
+/* --- passes ------------------------------------------------------------------------------------------------------ */
+
+static pass *find_pass(job_state *s, int group_size, zs_loss loss) {
+    for (int i = 0; i < s->n_passes; i++)
+        if (s->passes[i].group_size == group_size && s->passes[i].loss == loss) return &s->passes[i];
+    return NULL;
+}
+
+static zs_status join_pass(job_state *s, int group_size, int n_groups, zs_loss loss, bool sink, zs_error *err) {
+    if (group_size < 1 || n_groups < 1 || (int64_t)group_size * n_groups > s->job->n_samples)
+        return zs_fail(err, ZS_EINVAL, "x: %d group%s of %d need %lld samples, got %lld", n_groups,
+                       n_groups == 1 ? "" : "s", group_size, (long long)group_size * n_groups,
+                       (long long)s->job->n_samples);
+    pass *p = sink ? NULL : find_pass(s, group_size, loss);
+    if (!p) {
+        if (s->n_passes == MAX_PASSES)
+            return zs_fail(err, ZS_EINVAL, "scores: more than %d different groupings", MAX_PASSES);
+        p = &s->passes[s->n_passes++];
+        *p = (pass){.group_size = group_size, .loss = loss, .sink = sink};
+    }
+    if (n_groups > p->n_groups) p->n_groups = n_groups;
+    return ZS_OK;
+}
+
+static zs_status find_passes(job_state *s, zs_error *err) {
+    const zs_job *job = s->job;
+    for (int i = 0; i < job->n_runs; i++) {
+        const zs_score_run *r = &job->runs[i];
+        if (r->n_groups < r->score->min_groups)
+            return zs_fail(err, ZS_EINVAL, "n_batches: %s needs at least %d groups, got %d", r->score->name,
+                           r->score->min_groups, r->n_groups);
+        if (join_pass(s, r->group_size, r->n_groups, r->loss, false, err) != ZS_OK) return err->status;
+    }
+    if (job->sink)
+        return join_pass(s, job->sink->group_size, job->sink->n_groups, job->sink->loss, true, err);
+    return ZS_OK;
+}
+
+static bool all_zero(const zs_given_weight *w, size_t n) {
+    for (size_t i = 0; i < n; i++)
+        if (w->dtype == ZS_F64 ? ((const double *)w->data)[i] != 0 : ((const float *)w->data)[i] != 0) return false;
+    return true;
+}
+
+/* Known before anything is drawn: betas start at zero, biases in all initialisers but PyTorch's default. */
+static void find_zero_tensors(job_state *s) {
+    const zs_job *job = s->job;
+    for (int i = 0; i < job->graph->n_tensors; i++) {
+        const zs_tensor *t = &job->graph->tensors[i];
+        if (t->role != ZS_ROLE_BIAS && t->role != ZS_ROLE_BETA) continue;
+        if (job->given && job->given[i].data)
+            s->tensor_zero[i] = all_zero(&job->given[i], t->size);
+        else
+            s->tensor_zero[i] = t->role == ZS_ROLE_BETA || job->init != ZS_INIT_TORCH;
+    }
+}
+
+static zs_status make_plans(job_state *s, zs_error *err) {
+    for (int i = 0; i < s->n_passes; i++) {
+        pass *p = &s->passes[i];
+        int chunk = PASS_SAMPLES / p->group_size;
+        if (chunk < 1) chunk = 1;
+        if (chunk > p->n_groups) chunk = p->n_groups;
+        const zs_plan_spec spec = {
+            .kernels = s->job->exec.kernels, .group_size = p->group_size, .n_groups = chunk, .backward = true,
+            .dead = s->job->dead, .all_params = p->sink, .tensor_zero = s->tensor_zero,
+        };
+        if (zs_plan_make(s->job->graph, &spec, &p->plan, err) != ZS_OK) return err->status;
+        s->job->macs = p->plan->macs;
+    }
+    s->job->n_passes = s->n_passes;
+    return ZS_OK;
+}
+
+/* --- layout: runs twice, see arena.h ------------------------------------------------------------------------------ */
+
+static bool has_state(const job_state *s, const pass *p, int tensor) {
+    return s->job->graph->tensors[tensor].counted && p->plan->tensor_live[tensor];
+}
+
+static void layout(job_state *s, zs_arena *arena) {
+    const zs_job *job = s->job;
+    const zs_graph *g = job->graph;
+    const size_t n_tensors = (size_t)g->n_tensors;
+    zs_weights_layout(&s->weights, g, job->dtype, arena);
+    s->shared_bytes = 0;
+    for (int i = 0; i < s->n_passes; i++) {
+        pass *p = &s->passes[i];
+        p->engine = (zs_engine){.graph = g, .plan = p->plan, .exec = &job->exec, .weights = s->weights};
+        zs_engine_layout(&p->engine, arena);
+        p->losses = zs_arena_take_array(arena, (size_t)p->plan->spec.n_groups, sizeof(double));
+        const size_t bytes = zs_engine_shared_bytes(&p->engine);
+        if (bytes > s->shared_bytes) s->shared_bytes = bytes;
+    }
+    void ***states = zs_arena_take_array(arena, (size_t)job->n_runs, sizeof *states);
+    for (int i = 0; i < job->n_runs; i++) {
+        const zs_score_run *r = &job->runs[i];
+        const pass *p = find_pass(s, r->group_size, r->loss);
+        void **tensors = zs_arena_take_array(arena, n_tensors, sizeof *tensors);
+        if (states) states[i] = tensors;
+        for (int t = 0; t < g->n_tensors; t++) {
+            const size_t bytes = has_state(s, p, t) ? r->score->state_bytes(r, &g->tensors[t]) : 0;
+            void *state = bytes ? zs_arena_take(arena, bytes) : NULL;
+            if (state) memset(state, 0, bytes);
+            if (tensors) tensors[t] = state;
+        }
+    }
+    s->states = states;
+    /* Drawn weights live only until they are loaded: in the memory that the passes share. */
+    size_t drawn = zs_round_up(n_tensors * sizeof *s->drawn, ZS_ALIGN);
+    for (int t = 0; t < g->n_tensors; t++) drawn += zs_round_up(g->tensors[t].size * sizeof(float), ZS_ALIGN);
+    drawn += zs_init_scratch_bytes(s->shapes, n_tensors, job->init);
+    if (drawn > s->shared_bytes) s->shared_bytes = drawn;
+    s->shared = zs_arena_take(arena, s->shared_bytes);
+}
+
+static zs_status measure(job_state *s, size_t *n_bytes, zs_error *err) {
+    zs_arena arena = {0};
+    layout(s, &arena);
+    if (arena.overflow) return zs_fail(err, ZS_ENOMEM, "the architecture needs more memory than can be addressed");
+    *n_bytes = s->job->peak_bytes = arena.used;
+    const double mb = 1.0 / (1024 * 1024);
+    if (s->job->max_bytes && arena.used > s->job->max_bytes)
+        return zs_fail(err, ZS_ENOMEM, "max_bytes: scoring needs %.1f MiB, the cap is %.1f MiB; use smaller batches",
+                       (double)arena.used * mb, (double)s->job->max_bytes * mb);
+    return ZS_OK;
+}
+
+static zs_status take_memory(job_state *s, zs_workspace *w, size_t n_bytes, zs_error *err) {
+    const zs_backend *backend = s->job->exec.backend;
+    if (w->capacity < n_bytes) {
+        zs_workspace_free(w, backend);
+        w->base = backend->alloc(backend, n_bytes);
+        if (!w->base)
+            return zs_fail(err, ZS_ENOMEM, "out of memory: scoring needs %.1f MiB", (double)n_bytes / (1024 * 1024));
+        w->capacity = n_bytes;
+    }
+    zs_arena arena = {0};
+    zs_arena_start(&arena, w->base, n_bytes);
+    layout(s, &arena);
+    ZS_ASSERT(!arena.overflow);
+    for (int i = 0; i < s->n_passes; i++) zs_engine_share(&s->passes[i].engine, s->shared);
+    return ZS_OK;
+}
+
+/* --- weights ------------------------------------------------------------------------------------------------------ */
+
+static void find_shapes(job_state *s) {
+    const zs_graph *g = s->job->graph;
+    for (int i = 0; i < g->n_tensors; i++) {
+        const zs_tensor *t = &g->tensors[i];
+        const int w = g->nodes[t->node].tensors[ZS_ROLE_WEIGHT];
+        const zs_tensor *layer = w >= 0 ? &g->tensors[w] : t;
+        s->shapes[i] = (zs_init_shape){.O = t->O, .I = t->I, .R = t->R, .S = t->S,
+                                       .fan_in = layer->I * layer->R * layer->S, .role = t->role};
+    }
+}
+
+static void load_weights(job_state *s) {
+    const zs_job *job = s->job;
+    const zs_graph *g = job->graph;
+    const zs_kernels *k = job->exec.kernels;
+    char *at = s->shared;
+    s->drawn = (float **)(void *)at;
+    at += zs_round_up((size_t)g->n_tensors * sizeof *s->drawn, ZS_ALIGN);
+    bool all_given = job->given != NULL;
+    for (int t = 0; t < g->n_tensors; t++) {
+        s->drawn[t] = (float *)(void *)at;
+        at += zs_round_up(g->tensors[t].size * sizeof(float), ZS_ALIGN);
+        all_given = all_given && job->given[t].data;
+    }
+    if (!all_given) zs_init_all(s->shapes, (size_t)g->n_tensors, job->init, job->seed, s->drawn, at);
+    for (int t = 0; t < g->n_tensors; t++) {
+        const zs_given_weight *w = job->given ? &job->given[t] : NULL;
+        if (w && w->data)
+            k->load_weight(&g->tensors[t], w->dtype, w->data, s->weights.tensors[t]);
+        else
+            k->load_weight(&g->tensors[t], ZS_F32, s->drawn[t], s->weights.tensors[t]);
+    }
+    for (int i = 0; i < s->n_passes; i++) zs_engine_pack(&s->passes[i].engine);
+}
+
+/* --- running ------------------------------------------------------------------------------------------------------ */
+
+static void note(job_state *s, int node, size_t count) {
+    if (count == 0) return;
+    if (s->blame.node < 0 || node < s->blame.node) s->blame.node = node;
+    s->blame.count += count;
+}
+
+static void check_inputs(job_state *s) {
+    const zs_job *job = s->job;
+    int64_t used = 0;
+    for (int i = 0; i < s->n_passes; i++) {
+        const int64_t n = (int64_t)s->passes[i].group_size * s->passes[i].n_groups;
+        if (n > used) used = n;
+    }
+    const zs_shape shape = job->graph->nodes[0].shape;
+    const size_t n = (size_t)used * (size_t)shape.C * (size_t)shape.H * (size_t)shape.W;
+    size_t bad = 0;
+    for (size_t i = 0; i < n; i++)
+        bad += (size_t)!(job->x_dtype == ZS_F64 ? isfinite(((const double *)job->x)[i]) : isfinite(((const float *)job->x)[i]));
+    note(s, 0, bad);
+    for (int t = 0; t < job->graph->n_tensors; t++)
+        if (job->given && job->given[t].data)
+            note(s, job->graph->tensors[t].node,
+                 job->exec.kernels->count_nonfinite(job->graph->tensors[t].size, s->weights.tensors[t]));
+}
+
+static void observe(void *self, int tensor, int group, const void *dw) {
+    job_state *s = self;
+    const zs_job *job = s->job;
+    const zs_tensor *t = &job->graph->tensors[tensor];
+    const zs_kernels *k = job->exec.kernels;
+    const pass *p = s->now;
+    if (p->sink) {
+        double *out = job->sink->tensors[tensor];
+        if (out) {
+            out += (size_t)group * t->size;
+            if (t->role == ZS_ROLE_WEIGHT)
+                k->store_weight(t, dw, out);
+            else
+                k->store_vector(t->size, dw, out);
+        }
+    }
+    if (!t->counted) return;
+    const size_t bad = k->count_nonfinite(t->size, dw);
+    if (bad) {
+        s->n_bad += bad;
+        s->bad_node = t->node; /* the last one is the earliest layer */
+    }
+    if (!s->any_nonzero) s->any_nonzero = k->count_nonzero(t->size, dw) > 0;
+    if (p->sink) return;
+    for (int i = 0; i < job->n_runs; i++) {
+        const zs_score_run *r = &job->runs[i];
+        if (r->group_size == p->group_size && r->loss == p->loss && group < r->n_groups && s->states[i][tensor])
+            r->score->observe(r, s->states[i][tensor], t, group, dw);
+    }
+}
+
+static zs_status run_pass(job_state *s, pass *p, zs_error *err) {
+    zs_job *job = s->job;
+    const zs_shape shape = job->graph->nodes[0].shape;
+    const size_t sample = (size_t)shape.C * (size_t)shape.H * (size_t)shape.W * zs_dtype_size(job->x_dtype);
+    const int K = job->graph->nodes[job->graph->n_nodes - 1].shape.C;
+    const zs_observer observer = {.self = s, .gradient = observe};
+    s->now = p;
+    for (int g = 0; g < p->n_groups; g += p->plan->spec.n_groups) {
+        const int n = g + p->plan->spec.n_groups < p->n_groups ? p->plan->spec.n_groups : p->n_groups - g;
+        const size_t row = (size_t)g * (size_t)p->group_size;
+        double *logits = p->sink && job->sink->logits ? job->sink->logits + row * (size_t)K : NULL;
+        zs_engine_run(&p->engine, p->loss, g, n, job->x_dtype, (const char *)job->x + row * sample, job->labels + row,
+                      &observer, p->losses, logits, err);
+        job->blocks_begun += p->engine.blocks_begun;
+        p->engine.blocks_begun = 0;
+        if (err->status != ZS_OK) return err->status;
+        if (p->sink && job->sink->losses) memcpy(job->sink->losses + g, p->losses, (size_t)n * sizeof(double));
+        note(s, p->engine.blame.node, p->engine.blame.count);
+    }
+    const int64_t rows = (int64_t)p->group_size * p->n_groups;
+    if (rows > job->samples_seen) job->samples_seen = rows;
+    return ZS_OK;
+}
+
+static void finish_run(job_state *s, int index) {
+    zs_score_run *r = &s->job->runs[index];
+    const zs_graph *g = s->job->graph;
+    const pass *p = find_pass(s, r->group_size, r->loss);
+    const size_t row = r->n_edges > 1 ? (size_t)r->n_edges - 1 : 0;
+    bool any_live = false;
+    r->value = r->extra = 0;
+    r->status = ZS_RESULT_OK;
+    r->reason = NULL;
+    for (int t = 0; t < g->n_tensors; t++) {
+        r->tensor_values[t] = 0;
+        if (!g->tensors[t].counted) continue;
+        r->tensor_values[t] = r->score->finish_tensor(r, s->states[index][t], &g->tensors[t],
+                                                      r->counts ? r->counts + (size_t)t * row : NULL, &any_live);
+        r->value += r->tensor_values[t];
+    }
+    if (r->score->finish) r->score->finish(r, g, s->states[index], any_live);
+    if (!p->plan->has_path || !s->any_nonzero) {
+        r->status = ZS_RESULT_NO_SIGNAL;
+        r->reason = p->plan->has_path ? "every gradient is exactly zero" : "no path from the images to the logits";
+    }
+    if (s->blame.node >= 0 || !isfinite(r->value)) {
+        r->status = ZS_RESULT_NONFINITE;
+        r->reason = s->blame.node >= 0 ? "values that are not finite" : "the score overflows";
+    }
+}
+
+/* --- whole ---------------------------------------------------------------------------------------------------------- */
+
+static zs_status prepare(job_state *s, size_t *n_bytes, zs_error *err) {
+    const size_t n = (size_t)s->job->graph->n_tensors;
+    s->shapes = zs_calloc(n, sizeof *s->shapes);
+    s->tensor_zero = zs_calloc(n, sizeof *s->tensor_zero);
+    if (!s->shapes || !s->tensor_zero) return zs_fail(err, ZS_ENOMEM, "out of memory");
+    find_shapes(s);
+    find_zero_tensors(s);
+    if (find_passes(s, err) != ZS_OK || make_plans(s, err) != ZS_OK) return err->status;
+    return measure(s, n_bytes, err);
+}
+
+static void release(job_state *s) {
+    for (int i = 0; i < s->n_passes; i++) zs_plan_free(s->passes[i].plan);
+    zs_free(s->shapes);
+    zs_free(s->tensor_zero);
+}
+
+zs_status zs_job_measure(zs_job *job, zs_error *err) {
+    job_state s = {.job = job, .blame = {.node = -1}};
+    size_t n_bytes;
+    prepare(&s, &n_bytes, err);
+    release(&s);
+    return err->status;
+}
+
+zs_status zs_job_run(zs_job *job, zs_error *err) {
+    job_state s = {.job = job, .blame = {.node = -1}, .bad_node = -1};
+    zs_workspace own = {0}, *workspace = job->workspace ? job->workspace : &own;
+    size_t n_bytes;
+    if (prepare(&s, &n_bytes, err) != ZS_OK) goto done;
+    if (take_memory(&s, workspace, n_bytes, err) != ZS_OK) goto done;
+    load_weights(&s);
+    check_inputs(&s);
+    for (int i = 0; i < s.n_passes; i++)
+        if (run_pass(&s, &s.passes[i], err) != ZS_OK) goto done;
+    if (s.blame.node < 0) note(&s, s.bad_node, s.n_bad);
+    job->blame = s.blame;
+    for (int i = 0; i < job->n_runs; i++) finish_run(&s, i);
+done:
+    zs_workspace_free(&own, job->exec.backend);
+    release(&s);
+    return err->status;
+}

@@ -1,0 +1,5 @@
+/* THE list of scores, one line each. */
+#define ZS_SCORE_TABLE(SCORE) \
+    SCORE(xi_gsnr)            \
+    SCORE(gradsign)           \
+    SCORE(sweet)

@@ -1,0 +1,193 @@
+/* NAS-Bench-201 (Dong and Yang, ICLR 2020), the same cells as the topology space of NATS-Bench.
+
+   A cell is a graph on nodes 0 (input) .. 3 (output) with one of five operations on each edge j -> i, j < i:
+
+       |op~0|+|op~0|op~1|+|op~0|op~1|op~2|          node 1 + node 2 + node 3, op~j on the edge from node j
+
+   genes: the six operations in that order, edges (0,1) (0,2) (1,2) (0,3) (1,3) (2,3). Terms of one node may come in
+   any order in a text; they are written sorted by source.
+
+       stem 3x3, BN | N cells at C | residual, stride 2 | N cells at 2C | residual, stride 2 | N cells at 4C |
+       BN, ReLU, global pool, linear
+
+   The release sums a node's terms in source order and runs dead edges too; so does this graph. */
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "core/builder.h"
+#include "spaces/space.h"
+
+enum { NONE, SKIP, CONV_1X1, CONV_3X3, AVG_POOL, N_OPS };
+enum { N_CELL_NODES = 4, N_EDGES = 6, N_STAGES = 3 };
+
+static const char *const OPS[N_OPS] = {"none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3"};
+static const char ONE_OP[] = "an operation (none, skip_connect, nor_conv_1x1, nor_conv_3x3 or avg_pool_3x3)";
+
+static int edge(int source, int node) { /* edges into nodes 1 .. node-1 come before */
+    return node * (node - 1) / 2 + source;
+}
+
+/* --- text -------------------------------------------------------------------------------------------------------- */
+
+/* |op~j|op~j|...| with each source 0 .. node-1 once */
+static bool read_node(zs_reader *r, int node, int *genes) {
+    unsigned seen = 0;
+    char expected[64];
+    snprintf(expected, sizeof expected, "'|' before a term of node %d", node);
+    if (!zs_read_char(r, '|', expected)) return false;
+    for (int term = 0; term < node; term++) {
+        const int op = zs_read_word(r, N_OPS, OPS, ONE_OP);
+        if (op < 0 || !zs_read_char(r, '~', "'~' and a source")) return false;
+
+        const size_t at = r->at;
+        snprintf(expected, sizeof expected, "a source of node %d (0 to %d)", node, node - 1);
+        const int source = zs_read_digit(r, node, expected);
+        if (source < 0) return false;
+        if (seen & 1u << source) {
+            snprintf(expected, sizeof expected, "each source of node %d once", node);
+            return zs_read_fail(r, at, expected) == ZS_OK;
+        }
+        seen |= 1u << source;
+        genes[edge(source, node)] = op;
+        if (!zs_read_char(r, '|', "'|' after a source")) return false;
+    }
+    return true;
+}
+
+static zs_status nasbench201_parse(const char *text, size_t len, int *genes, zs_error *err) {
+    zs_reader r = {text, len, 0, err};
+    for (int node = 1; node < N_CELL_NODES; node++) {
+        char expected[64];
+        snprintf(expected, sizeof expected, "'+' and node %d (node %d has %d input%s)", node, node - 1, node - 1,
+                 node == 2 ? "" : "s");
+        if (node > 1 && !zs_read_char(&r, '+', expected)) return err->status;
+        if (!read_node(&r, node, genes)) return err->status;
+    }
+    return zs_read_end(&r) ? ZS_OK : err->status;
+}
+
+static zs_status nasbench201_check(const int *genes, zs_error *err) {
+    for (int e = 0; e < N_EDGES; e++)
+        if (genes[e] < 0 || genes[e] >= N_OPS)
+            return zs_fail(err, ZS_EARCH, "operation %d: expected 0 to %d, got %d", e, N_OPS - 1, genes[e]);
+    return ZS_OK;
+}
+
+static void nasbench201_format(const int *genes, char *out) {
+    size_t at = 0;
+    for (int node = 1; node < N_CELL_NODES; node++) {
+        at += (size_t)snprintf(out + at, ZS_MAX_ARCH_TEXT - at, node > 1 ? "+|" : "|");
+        for (int source = 0; source < node; source++)
+            at += (size_t)snprintf(out + at, ZS_MAX_ARCH_TEXT - at, "%s~%d|", OPS[genes[edge(source, node)]], source);
+    }
+}
+
+/* --- network ----------------------------------------------------------------------------------------------------- */
+
+typedef struct name {
+    char text[ZS_NAME_MAX];
+} name;
+
+ZS_PRINTF(1, 2) static name named(const char *format, ...) {
+    name n;
+    va_list args;
+    va_start(args, format);
+    vsnprintf(n.text, sizeof n.text, format, args);
+    va_end(args);
+    return n;
+}
+
+static int add_avg_pool(zs_builder *b, const char *node_name, int x, int size, int stride, int pad) {
+    zs_attrs attrs = zs_attrs_default();
+    attrs.window = (zs_window){size, size, stride, stride, pad, pad, 1, 1};
+    attrs.count_include_pad = false;
+    return zs_builder_add(b, ZS_OP_AVG_POOL, node_name, 1, &x, NULL, &attrs);
+}
+
+static int add_relu_conv_bn(zs_builder *b, const char *relu, const char *conv, const char *bn, int x, int K, int size,
+                            int stride) {
+    x = zs_add_simple(b, ZS_OP_RELU, relu, x);
+    x = zs_add_conv(b, conv, x, K, size, stride);
+    return zs_add_bn(b, bn, x);
+}
+
+static int add_edge(zs_builder *b, int op, int cell, int source, int node, int x, int K) {
+    const name prefix = named("cell%02d.e%d%d", cell, source, node);
+    switch (op) {
+    case NONE: return zs_add_simple(b, ZS_OP_ZERO, named("%.48s.none", prefix.text).text, x);
+    case SKIP: return zs_add_simple(b, ZS_OP_IDENTITY, named("%.48s.skip", prefix.text).text, x);
+    case AVG_POOL: return add_avg_pool(b, named("%.48s.pool", prefix.text).text, x, 3, 1, 1);
+    default: ZS_ASSERT(op == CONV_1X1 || op == CONV_3X3);
+    }
+    return add_relu_conv_bn(b, named("%.48s.relu", prefix.text).text, named("%.48s.conv", prefix.text).text,
+                            named("%.48s.bn", prefix.text).text, x, K, op == CONV_1X1 ? 1 : 3, 1);
+}
+
+static int add_cell(zs_builder *b, const int *genes, int cell, int x, int K) {
+    int nodes[N_CELL_NODES] = {x};
+    for (int node = 1; node < N_CELL_NODES; node++) {
+        int terms[N_CELL_NODES];
+        for (int source = 0; source < node; source++)
+            terms[source] = add_edge(b, genes[edge(source, node)], cell, source, node, nodes[source], K);
+        nodes[node] = node == 1 ? terms[0] : zs_add_sum(b, named("cell%02d.n%d", cell, node).text, node, terms);
+    }
+    return nodes[N_CELL_NODES - 1];
+}
+
+/* Halves the map and doubles the width; neither BN nor ReLU on the shortcut, no ReLU after the sum. */
+static int add_residual(zs_builder *b, int stage, int x, int K) {
+#define N(part) named("res%d." part, stage).text
+    const int half = add_relu_conv_bn(b, N("relu_a"), N("conv_a"), N("bn_a"), x, K, 3, 2);
+    const int body = add_relu_conv_bn(b, N("relu_b"), N("conv_b"), N("bn_b"), half, K, 3, 1);
+    const int pool = add_avg_pool(b, N("pool"), x, 2, 2, 0);
+    const int shortcut = zs_add_conv(b, N("down"), pool, K, 1, 1);
+    return zs_add_sum(b, N("sum"), 2, (const int[]){shortcut, body});
+#undef N
+}
+
+static zs_status args_check(const zs_space_args *args, zs_error *err) {
+    const zs_status st = zs_space_args_check(args, err);
+    if (st != ZS_OK) return st;
+    if (args->channels > ZS_MAX_DIM / 4)
+        return zs_fail(err, ZS_EINVAL, "channels: expected 1 to %d, got %d", ZS_MAX_DIM / 4, args->channels);
+    /* At odd sizes the strided convolution and the 2x2 pool of a residual block give different maps. */
+    if (args->input.H % 4 != 0 || args->input.W % 4 != 0)
+        return zs_fail(err, ZS_EINVAL, "input size: expected multiples of 4 (it is halved twice), got %d x %d",
+                       args->input.H, args->input.W);
+    return ZS_OK;
+}
+
+static zs_status nasbench201_build(const int *genes, const zs_space_args *args, zs_graph **graph, zs_error *err) {
+    const zs_status st = args_check(args, err);
+    if (st != ZS_OK) return st;
+    zs_builder *b = zs_builder_make(args->input, err);
+    if (!b) return err->status;
+
+    int K = args->channels;
+    int x = zs_add_conv(b, "stem.conv", 0, K, 3, 1);
+    x = zs_add_bn(b, "stem.bn", x);
+    for (int stage = 0; stage < N_STAGES; stage++) {
+        if (stage > 0) {
+            K *= 2;
+            x = add_residual(b, stage, x, K);
+        }
+        for (int i = 0; i < args->cells && zs_builder_ok(b); i++) x = add_cell(b, genes, stage * args->cells + i, x, K);
+    }
+    x = zs_add_bn(b, "head.bn", x);
+    x = zs_add_simple(b, ZS_OP_RELU, "head.relu", x);
+    x = zs_add_simple(b, ZS_OP_GLOBAL_AVG_POOL, "head.pool", x);
+    zs_attrs fc = zs_attrs_default();
+    fc.K = args->num_classes;
+    fc.bias = true;
+    x = zs_builder_add(b, ZS_OP_LINEAR, "head.fc", 1, &x, NULL, &fc);
+    return zs_builder_finish(b, x, graph, err);
+}
+
+const zs_space zs_space_nasbench201 = {
+    .name = "nasbench201",
+    .n_genes = N_EDGES,
+    .parse = nasbench201_parse,
+    .check = nasbench201_check,
+    .format = nasbench201_format,
+    .build = nasbench201_build,
+};

@@ -1,0 +1,109 @@
+/* The list of spaces, the checks and the text reader that they share. */
+#include "spaces/space.h"
+
+#include <string.h>
+
+static const zs_space *const SPACES[] = {
+#define ZS_SPACE_ENTRY(name) &zs_space_##name,
+    ZS_SPACE_TABLE(ZS_SPACE_ENTRY)
+#undef ZS_SPACE_ENTRY
+};
+
+int zs_space_count(void) {
+    return (int)(sizeof SPACES / sizeof SPACES[0]);
+}
+
+const zs_space *zs_space_get(int i) {
+    ZS_ASSERT(i >= 0 && i < zs_space_count());
+    return SPACES[i];
+}
+
+const zs_space *zs_space_by_name(const char *name, size_t len) {
+    for (int i = 0; i < zs_space_count(); i++)
+        if (strlen(SPACES[i]->name) == len && memcmp(SPACES[i]->name, name, len) == 0) return SPACES[i];
+    return NULL;
+}
+
+zs_status zs_space_args_check(const zs_space_args *args, zs_error *err) {
+    const struct {
+        const char *name;
+        int value, max;
+    } bounds[] = {
+        {"channels", args->channels, ZS_MAX_DIM},
+        {"cells", args->cells, ZS_MAX_NODES},
+        {"num_classes", args->num_classes, ZS_MAX_CLASSES},
+        {"input channels", args->input.C, ZS_MAX_DIM},
+        {"input height", args->input.H, ZS_MAX_DIM},
+        {"input width", args->input.W, ZS_MAX_DIM},
+    };
+    for (size_t i = 0; i < sizeof bounds / sizeof bounds[0]; i++)
+        if (bounds[i].value < 1 || bounds[i].value > bounds[i].max)
+            return zs_fail(err, ZS_EINVAL, "%s: expected 1 to %d, got %d", bounds[i].name, bounds[i].max,
+                           bounds[i].value);
+    return ZS_OK;
+}
+
+/* --- reader ------------------------------------------------------------------------------------------------------ */
+
+#define SHOWN 24 /* bytes of a wrong word that a message repeats */
+
+static bool is_word(char c) { /* not isalnum: that asks the locale */
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
+}
+
+/* End of the word at r->at, looking at no more than `limit` bytes. */
+static size_t word_end(const zs_reader *r, size_t limit) {
+    const size_t stop = r->len - r->at < limit ? r->len : r->at + limit;
+    size_t end = r->at;
+    while (end < stop && is_word(r->text[end])) end++;
+    return end;
+}
+
+zs_status zs_read_fail(zs_reader *r, size_t at, const char *expected) {
+    if (at >= r->len) return zs_fail_at(r->err, (long)at, "expected %s, got the end of the text", expected);
+    const zs_reader here = {r->text, r->len, at, r->err};
+    const size_t n = word_end(&here, SHOWN + 1) - at;
+    const unsigned char c = (unsigned char)r->text[at];
+    if (n > SHOWN) return zs_fail_at(r->err, (long)at, "expected %s, got '%.*s...'", expected, SHOWN, r->text + at);
+    if (n > 0) return zs_fail_at(r->err, (long)at, "expected %s, got '%.*s'", expected, (int)n, r->text + at);
+    if (c >= 0x20 && c < 0x7f) return zs_fail_at(r->err, (long)at, "expected %s, got '%c'", expected, c);
+    return zs_fail_at(r->err, (long)at, "expected %s, got byte 0x%02x", expected, c);
+}
+
+bool zs_read_char(zs_reader *r, char c, const char *expected) {
+    if (r->at < r->len && r->text[r->at] == c) {
+        r->at++;
+        return true;
+    }
+    zs_read_fail(r, r->at, expected);
+    return false;
+}
+
+int zs_read_word(zs_reader *r, int n, const char *const *words, const char *expected) {
+    size_t longest = 0;
+    for (int i = 0; i < n; i++) longest = strlen(words[i]) > longest ? strlen(words[i]) : longest;
+    const size_t len = word_end(r, longest + 1) - r->at;
+    for (int i = 0; i < n; i++)
+        if (strlen(words[i]) == len && memcmp(words[i], r->text + r->at, len) == 0) {
+            r->at += len;
+            return i;
+        }
+    zs_read_fail(r, r->at, expected);
+    return -1;
+}
+
+int zs_read_digit(zs_reader *r, int n, const char *expected) {
+    const int digit = r->at < r->len ? r->text[r->at] - '0' : -1;
+    if (digit >= 0 && digit < n) {
+        r->at++;
+        return digit;
+    }
+    zs_read_fail(r, r->at, expected);
+    return -1;
+}
+
+bool zs_read_end(zs_reader *r) {
+    if (r->at == r->len) return true;
+    zs_read_fail(r, r->at, "the end of the text");
+    return false;
+}

@@ -1,0 +1,63 @@
+/* What a search space is: a text for every architecture, a fixed number of small integers ("genes") behind the text,
+   and a network built from them. Which operations, edges and orders there are is the business of each space's file.
+
+       const zs_space *space = zs_space_by_name("nasbench201", 11);
+       int genes[ZS_MAX_GENES];
+       zs_status st = space->parse(text, len, genes, &err);
+       if (st == ZS_OK) st = space->build(genes, &args, &graph, &err);                                              */
+#ifndef ZS_SPACE_H
+#define ZS_SPACE_H
+
+#include "core/graph.h"
+#include "spaces/space_table.h"
+
+#define ZS_MAX_GENES 128
+#define ZS_MAX_ARCH_TEXT 2048 /* enough for the longest text that any space formats, with its NUL */
+
+typedef struct zs_space_args {
+    int channels;    /* width of the first stage */
+    int cells;       /* cells per stage, or whatever the space repeats */
+    int num_classes;
+    zs_shape input;  /* of one image */
+} zs_space_args;
+
+typedef struct zs_space {
+    const char *name;
+    int n_genes; /* at most ZS_MAX_GENES */
+
+    /* Any bytes, NUL included; time is bounded by the longest valid text. Failure: ZS_EARCH with a byte position. */
+    zs_status (*parse)(const char *text, size_t len, int *genes, zs_error *err);
+    /* Whether genes that come from elsewhere are an architecture. Failure: ZS_EARCH. */
+    zs_status (*check)(const int *genes, zs_error *err);
+    /* `out` holds ZS_MAX_ARCH_TEXT bytes; genes are valid. parse(format(genes)) gives the genes back. */
+    void (*format)(const int *genes, char *out);
+    /* Genes are valid. The nodes stand in the order in which the weights are drawn. */
+    zs_status (*build)(const int *genes, const zs_space_args *args, zs_graph **graph, zs_error *err);
+} zs_space;
+
+#define ZS_SPACE_DECLARE(name) extern const zs_space zs_space_##name;
+ZS_SPACE_TABLE(ZS_SPACE_DECLARE)
+#undef ZS_SPACE_DECLARE
+
+int zs_space_count(void);
+const zs_space *zs_space_get(int i);
+const zs_space *zs_space_by_name(const char *name, size_t len); /* NULL if unknown */
+
+/* What every space asks of its arguments: all positive, none above the limits of graph.h. */
+zs_status zs_space_args_check(const zs_space_args *args, zs_error *err);
+
+/* A reader over an architecture's text, for the parsers. Each call either takes what it wants and returns true (an
+   index), or leaves "expected ..., got ..." with the position in `err` and returns false (-1). */
+typedef struct zs_reader {
+    const char *text;
+    size_t len, at;
+    zs_error *err;
+} zs_reader;
+
+bool zs_read_char(zs_reader *r, char c, const char *expected);
+int zs_read_word(zs_reader *r, int n, const char *const *words, const char *expected); /* the longest [A-Za-z0-9_]* */
+int zs_read_digit(zs_reader *r, int n, const char *expected); /* one of the digits 0 .. n-1, n <= 10 */
+bool zs_read_end(zs_reader *r);
+zs_status zs_read_fail(zs_reader *r, size_t at, const char *expected);
+
+#endif

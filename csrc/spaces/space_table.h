@@ -1,0 +1,9 @@
+/* THE list of search spaces, one line each. To add one: a line here, csrc/spaces/<name>.c, which defines
+   `const zs_space zs_space_<name>`, and zeroshot/spaces/<name>.py. */
+#ifndef ZS_SPACE_TABLE_H
+#define ZS_SPACE_TABLE_H
+
+#define ZS_SPACE_TABLE(SPACE) \
+    SPACE(nasbench201)
+
+#endif

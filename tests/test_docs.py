@@ -1,0 +1,61 @@
+"""Examples in docstrings and in the README run, with the build under test."""
+
+from __future__ import annotations
+
+import doctest
+import importlib
+import pkgutil
+import re
+from pathlib import Path
+
+import pytest
+
+import zeroshot
+
+ROOT = Path(__file__).resolve().parents[1]
+DOCUMENTS = sorted(path.relative_to(ROOT) for path in [*ROOT.glob("*.md"), *ROOT.glob("csrc/*.md")])
+OPTIONS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+
+
+def fail(name: str) -> None:
+    raise ImportError(f"cannot import {name}")
+
+
+def modules() -> list[str]:
+    found = pkgutil.walk_packages(zeroshot.__path__, "zeroshot.", onerror=fail)
+    return ["zeroshot", *(m.name for m in found if not m.name.endswith("__main__"))]
+
+
+def run(test: doctest.DocTest) -> None:
+    report: list[str] = []
+    doctest.DocTestRunner(optionflags=OPTIONS).run(test, out=report.append)
+    assert not report, "".join(report)
+
+
+@pytest.mark.parametrize("name", modules())
+def test_examples_of_module_run(name: str) -> None:
+    module = importlib.import_module(name)
+    for test in doctest.DocTestFinder().find(module, name):
+        run(test)
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=str)
+def test_examples_of_document_run(document: Path) -> None:
+    text = (ROOT / document).read_text()
+    code = "\n".join(re.findall(r"^```python\n(.*?)^```$", text, re.M | re.S))
+    assert ">>>" in code or "```python" not in text, "a Python block without a prompt is not run"
+    run(doctest.DocTestParser().get_doctest(code, {}, str(document), str(document), 0))
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=str)
+def test_links_of_document_lead_to_files(document: Path) -> None:
+    links = re.findall(r"\]\(([^)#:]+)\)", (ROOT / document).read_text())
+    missing = [link for link in links if not (ROOT / document.parent / link).exists()]
+    assert not missing
+
+
+def test_package_lists_what_it_exports() -> None:
+    missing = [name for name in zeroshot.__all__ if not hasattr(zeroshot, name)]
+    assert not missing
+    undocumented = [name for name in zeroshot.__all__ if not getattr(zeroshot, name).__doc__]
+    assert not undocumented

@@ -1,0 +1,344 @@
+"""Networks of one's own, built op by op and scored like any other.
+
+::
+
+    g = zeroshot.Graph((3, 32, 32))
+    h = g.conv2d(g.input, 16, 3, padding=1)
+    h = g.relu(g.batch_norm(h))
+    g.output(g.linear(g.global_avg_pool(h), 10))
+    zeroshot.gradsign(g, x, y)
+
+Every method adds one op and returns a handle for the ops that read it. What does not fit is an
+error at the line that caused it, and leaves the graph as it was.
+"""
+
+from __future__ import annotations
+
+__all__ = ["Graph", "Handle"]
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, NamedTuple
+
+from zeroshot import _core
+from zeroshot.inputs import check_pair
+from zeroshot.provenance import key_of
+
+
+class _Step(NamedTuple):
+    op: str
+    name: str
+    inputs: tuple[int, ...]
+    attrs: dict[str, Any]
+    coefs: tuple[float, ...] | None
+
+
+@dataclass(frozen=True, eq=False)
+class Handle:
+    """The output of one op.
+
+    Attributes
+    ----------
+    id : int
+    name : str
+        Its weights are called ``NAME.weight``, ``NAME.bias`` and so on.
+    shape : (int, int, int)
+        Channels, height, width.
+    """
+
+    id: int
+    name: str
+    shape: tuple[int, int, int]
+    _graph: Graph = field(repr=False)
+
+
+class Graph:
+    """A network under construction; finished by `output`.
+
+    Parameters
+    ----------
+    input_shape : (int, int, int)
+        Channels, height and width of one image.
+
+    Examples
+    --------
+    >>> g = Graph((3, 8, 8))
+    >>> h = g.relu(g.batch_norm(g.conv2d(g.input, 4, 3, padding=1, name="stem")))
+    >>> g.output(g.linear(g.global_avg_pool(h), 10))
+    Graph(input (3, 8, 8), 5 ops, 10 classes)
+    >>> [node["name"] for node in g.nodes()]
+    ['input', 'stem', 'batch_norm1', 'relu1', 'global_avg_pool1', 'linear1']
+    """
+
+    def __init__(self, input_shape: Sequence[int]) -> None:
+        if len(tuple(input_shape)) != 3:
+            raise ValueError(
+                f"input_shape: expected (channels, height, width), got {tuple(input_shape)}"
+            )
+        channels, height, width = input_shape
+        self._shape = (channels, height, width)
+        self._builder = _core.GraphBuilder(channels, height, width)
+        self._steps: list[_Step] = []
+        self._observed: list[int] = []
+        self._names = {"input"}
+        self._core: _core.Graph | None = None
+        self._input = Handle(0, "input", self._builder.shape(0), self)
+
+    @property
+    def input(self) -> Handle:
+        """The image."""
+        return self._input
+
+    # ---- ops -----------------------------------------------------------------------------------
+
+    def conv2d(
+        self,
+        x: Handle,
+        out_channels: int,
+        kernel: int | tuple[int, int],
+        *,
+        stride: int | tuple[int, int] = 1,
+        padding: int | tuple[int, int] = 0,
+        dilation: int | tuple[int, int] = 1,
+        groups: int = 1,
+        bias: bool = False,
+        name: str | None = None,
+    ) -> Handle:
+        """Convolution, zero padding; no bias unless asked for. Pairs are (height, width)."""
+        attrs = {
+            "out_channels": out_channels,
+            "kernel": check_pair("kernel", kernel, 1),
+            "stride": check_pair("stride", stride, 1),
+            "padding": check_pair("padding", padding, 0),
+            "dilation": check_pair("dilation", dilation, 1),
+            "groups": groups,
+            "bias": bias,
+        }
+        return self._add("conv2d", [x], attrs, name)
+
+    def linear(
+        self, x: Handle, out_features: int, *, bias: bool = True, name: str | None = None
+    ) -> Handle:
+        """Linear layer on (C, 1, 1)."""
+        return self._add("linear", [x], {"out_features": out_features, "bias": bias}, name)
+
+    def batch_norm(
+        self,
+        x: Handle,
+        *,
+        eps: float = 1e-5,
+        affine: bool = True,
+        mode: Literal["batch", "running", "identity"] = "batch",
+        name: str | None = None,
+    ) -> Handle:
+        """Batch norm: by the statistics of the group (biased variance), by running ones, or off."""
+        return self._add("batch_norm", [x], {"eps": eps, "affine": affine, "mode": mode}, name)
+
+    def relu(self, x: Handle, *, name: str | None = None) -> Handle:
+        """``max(x, 0)``; NaN stays."""
+        return self._add("relu", [x], {}, name)
+
+    def max_pool(
+        self,
+        x: Handle,
+        kernel: int | tuple[int, int],
+        *,
+        stride: int | tuple[int, int] | None = None,
+        padding: int | tuple[int, int] = 0,
+        name: str | None = None,
+    ) -> Handle:
+        """Maximum of each window, the first on ties; padding is minus infinity. The stride is the
+        kernel unless given."""
+        return self._add("max_pool", [x], _window(kernel, stride, padding), name)
+
+    def avg_pool(
+        self,
+        x: Handle,
+        kernel: int | tuple[int, int],
+        *,
+        stride: int | tuple[int, int] | None = None,
+        padding: int | tuple[int, int] = 0,
+        count_include_pad: bool = False,
+        name: str | None = None,
+    ) -> Handle:
+        """Mean of each window, over its real cells unless `count_include_pad`. The stride is the
+        kernel unless given."""
+        attrs = _window(kernel, stride, padding) | {"count_include_pad": count_include_pad}
+        return self._add("avg_pool", [x], attrs, name)
+
+    def global_avg_pool(self, x: Handle, *, name: str | None = None) -> Handle:
+        """Mean over height and width: (C, 1, 1)."""
+        return self._add("global_avg_pool", [x], {}, name)
+
+    def add(
+        self, *xs: Handle, coef: Sequence[float] | None = None, name: str | None = None
+    ) -> Handle:
+        """Sum of one or more, each times its coefficient (1 unless given)."""
+        coefs = None if coef is None else tuple(float(c) for c in coef)
+        return self._add("add", xs, {}, name, coefs)
+
+    def concat(self, *xs: Handle, name: str | None = None) -> Handle:
+        """Channels of all, one after the other."""
+        return self._add("concat", xs, {}, name)
+
+    def zero(self, x: Handle, *, stride: int = 1, name: str | None = None) -> Handle:
+        """``x[:, :, ::stride, ::stride] * 0``."""
+        return self._add("zero", [x], {"stride": stride}, name)
+
+    def identity(self, x: Handle, *, name: str | None = None) -> Handle:
+        """`x` itself, as an op of its own."""
+        return self._add("identity", [x], {}, name)
+
+    def shift(self, x: Handle, *, name: str | None = None) -> Handle:
+        """``x[:, :, 1:, 1:]``, of a factorized reduction."""
+        return self._add("shift", [x], {}, name)
+
+    # ---- finishing -----------------------------------------------------------------------------
+
+    def observe(self, x: Handle) -> Handle:
+        """Keep the value of `x`, for scores that look at activations."""
+        self._observed.append(self._id(x, "x"))
+        self._builder.observe(x.id)
+        return x
+
+    def output(self, logits: Handle) -> Graph:
+        """Finish: `logits`, of shape (K, 1, 1) and the op added last, are what the loss sees.
+
+        Returns
+        -------
+        Graph
+            This graph, which takes no more ops.
+        """
+        node = self._id(logits, "logits")
+        try:
+            self._core = self._builder.finish(node)
+        except Exception:
+            self._rebuild()
+            raise
+        return self
+
+    @property
+    def core(self) -> _core.Graph:
+        """The finished network."""
+        if self._core is None:
+            raise ValueError("arch: the graph is not finished; call its output(logits) first")
+        return self._core
+
+    def nodes(self) -> list[dict[str, Any]]:
+        """The finished network as plain dictionaries, inputs before their readers.
+
+        Returns
+        -------
+        list of dict
+            Keys ``id, op, name, inputs, attrs, weights, shape``; node 0 is the image.
+        """
+        return [dict(node) for node in self.core.nodes()]
+
+    @classmethod
+    def from_nodes(cls, nodes: Sequence[Mapping[str, Any]]) -> Graph:
+        """The inverse of `nodes`.
+
+        Parameters
+        ----------
+        nodes : sequence of mapping
+            The last one is the output. ``id`` may be any, ``weights`` and ``shape`` may be absent
+            and are compared where they are not.
+
+        Raises
+        ------
+        ValueError
+            If the list does not describe a network.
+        """
+        if not nodes or nodes[0].get("op") != "input":
+            raise ValueError("nodes: expected a list whose first node has op 'input'")
+        graph = cls(nodes[0]["shape"])
+        handles = {nodes[0]["id"]: graph.input}
+        for i, node in enumerate(nodes[1:], start=1):
+            where = f"nodes[{i}]"
+            try:
+                attrs = dict(node["attrs"])
+                xs = [handles[source] for source in node["inputs"]]
+                handle = graph._add(node["op"], xs, attrs, node["name"], attrs.pop("coef", None))
+            except KeyError as error:
+                raise ValueError(f"{where}: {error} is missing or not defined before it") from None
+            for role, name in node.get("weights", {}).items():
+                if name != f"{handle.name}.{role}":
+                    raise ValueError(
+                        f"{where}: weight {name!r} has to be called {handle.name}.{role}"
+                    )
+            if "shape" in node and tuple(node["shape"]) != handle.shape:
+                raise ValueError(f"{where}: shape is {handle.shape}, got {tuple(node['shape'])}")
+            handles[node["id"]] = handle
+        return graph.output(handles[nodes[-1]["id"]])
+
+    def encoding(self) -> str:
+        """A hash that equal networks share: ``graph:`` and 64 digits."""
+        return f"graph:{key_of({'nodes': self.nodes()})}"
+
+    def __repr__(self) -> str:
+        state = "unfinished" if self._core is None else f"{self._core.num_classes} classes"
+        return f"Graph(input {self._input.shape}, {len(self._steps)} ops, {state})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Graph.from_nodes, (self.nodes(),)
+
+    # ---- inside --------------------------------------------------------------------------------
+
+    def _id(self, x: object, argument: str) -> int:
+        if not isinstance(x, Handle):
+            raise TypeError(
+                f"{argument}: expected a handle that a method of the graph returned, "
+                f"got {type(x).__name__}"
+            )
+        if x._graph is not self:
+            raise ValueError(f"{argument}: {x.name!r} belongs to another graph")
+        return x.id
+
+    def _add(
+        self,
+        op: str,
+        xs: Sequence[Handle],
+        attrs: dict[str, Any],
+        name: str | None,
+        coefs: Sequence[float] | None = None,
+    ) -> Handle:
+        if self._core is not None:
+            raise ValueError(f"{op}: the graph is finished and takes no more ops")
+        inputs = tuple(self._id(x, "x" if len(xs) == 1 else f"xs[{i}]") for i, x in enumerate(xs))
+        step = _Step(
+            op, self._new_name(op) if name is None else name, inputs, attrs,
+            None if coefs is None else tuple(coefs),
+        )  # fmt: skip
+        try:
+            node = self._builder.add(*step)
+        except Exception:
+            self._rebuild()  # the builder keeps its first error for good
+            raise
+        self._steps.append(step)
+        self._names.add(step.name)
+        return Handle(node, step.name, self._builder.shape(node), self)
+
+    def _new_name(self, op: str) -> str:
+        number = 1 + sum(step.op == op for step in self._steps)
+        while f"{op}{number}" in self._names:
+            number += 1
+        return f"{op}{number}"
+
+    def _rebuild(self) -> None:
+        self._builder = _core.GraphBuilder(*self._shape)
+        for step in self._steps:
+            self._builder.add(*step)
+        for node in self._observed:
+            self._builder.observe(node)
+
+
+def _window(
+    kernel: int | tuple[int, int],
+    stride: int | tuple[int, int] | None,
+    padding: int | tuple[int, int],
+) -> dict[str, Any]:
+    return {
+        "kernel": check_pair("kernel", kernel, 1),
+        "stride": check_pair("stride", kernel if stride is None else stride, 1),
+        "padding": check_pair("padding", padding, 0),
+    }

@@ -1,0 +1,155 @@
+"""How to run: everything about a call but the architecture, the data and the scores."""
+
+from __future__ import annotations
+
+__all__ = ["Options", "RunOptions", "usable_cpus", "with_options"]
+
+import inspect
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, TypeVar
+
+from numpy.typing import ArrayLike
+
+from zeroshot import _core
+from zeroshot.inputs import check_int
+from zeroshot.spaces import list_spaces
+
+if TYPE_CHECKING:
+    from zeroshot._core import CancelToken
+
+Dtype = Literal["float32", "float64"]
+
+_MAX_THREADS = 4096  # as the core
+_MAX_SIZE = 2**20  # as the core
+_SEEDS = 2**32  # MT19937 is seeded by one 32-bit word
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """The keyword arguments that all functions which run a network have in common.
+
+    Parameters
+    ----------
+    space : str
+        Search space that `arch` is read in, one of `zeroshot.spaces.list_spaces`.
+    channels, cells, num_classes : int
+        Width of the stem, cells in a stage and classes of the network that is built. A
+        `zeroshot.Graph` has its own; `space`, `channels`, `cells` and `num_classes` are not
+        looked at then.
+    seed : int
+        Of the initial weights, taken modulo 2**32. With ``init="torch"`` they are, bit for bit,
+        what PyTorch draws after ``torch.manual_seed(seed)``.
+    init : str
+        One of ``torch`` (PyTorch's default), ``xavier_uniform``, ``xavier_normal``,
+        ``kaiming_uniform``, ``kaiming_normal``, the last two with ``_fan_out``, ``orthogonal``
+        and ``normal`` (standard normal).
+    weights : mapping of str to array_like, optional
+        The caller's own weights by name (`zeroshot.weight_names`), OIHW; names that are left out
+        are initialised. For a PyTorch ``state_dict`` see `zeroshot.from_state_dict`.
+    dtype : {"float32", "float64"}
+        Of activations and gradients. Sums that reach a score are float64 in both.
+    n_threads : int, optional
+        Default: as many as there are processors to run on. Results do not depend on it.
+    kernels : str
+        Kernel table, ``auto`` or one of `zeroshot.show_config`. Tables differ in rounding.
+    max_bytes : int, optional
+        MemoryError instead of taking more than that for one architecture.
+    cancel : CancelToken, optional
+        Stops the call from another thread, which then raises `zeroshot.errors.Cancelled`.
+    """
+
+    space: str = "nasbench201"
+    channels: int = 16
+    cells: int = 5
+    num_classes: int = 10
+    seed: int = 0
+    init: str = "torch"
+    weights: Mapping[str, ArrayLike] | None = field(default=None, repr=False)
+    dtype: Dtype = "float32"
+    n_threads: int | None = None
+    kernels: str = "auto"
+    max_bytes: int | None = None
+    cancel: CancelToken | None = None
+
+    def __post_init__(self) -> None:
+        _check_name("space", self.space, list_spaces())
+        _check_name("init", self.init, _core.list_inits())
+        _check_name("dtype", self.dtype, ("float32", "float64"))
+        usable = tuple(name for name, usable in _core.kernel_tables() if usable)
+        _check_name("kernels", self.kernels, ("auto", *usable))
+        # the core has closer bounds for what is built of these
+        for name in ("channels", "cells", "num_classes"):
+            object.__setattr__(self, name, check_int(name, getattr(self, name), 1, _MAX_SIZE))
+        object.__setattr__(self, "seed", check_seed("seed", self.seed))
+        if self.n_threads is not None:
+            check_int("n_threads", self.n_threads, 1, _MAX_THREADS)
+        if self.max_bytes is not None:
+            check_int("max_bytes", self.max_bytes, 1)
+        if self.weights is not None and not isinstance(self.weights, Mapping):
+            raise TypeError(
+                f"weights: expected a mapping of names to arrays, got {type(self.weights).__name__}"
+            )
+        if self.cancel is not None and not isinstance(self.cancel, _core.CancelToken):
+            raise TypeError(f"cancel: expected a CancelToken, got {type(self.cancel).__name__}")
+
+    @property
+    def threads(self) -> int:
+        """`n_threads`, or its default."""
+        return usable_cpus() if self.n_threads is None else int(self.n_threads)
+
+
+class RunOptions(TypedDict, total=False):
+    """`Options` as keyword arguments, for type checkers."""
+
+    space: str
+    channels: int
+    cells: int
+    num_classes: int
+    seed: int
+    init: str
+    weights: Mapping[str, ArrayLike] | None
+    dtype: Dtype
+    n_threads: int | None
+    kernels: str
+    max_bytes: int | None
+    cancel: CancelToken | None
+
+
+def _check_name(name: str, value: object, known: tuple[str, ...]) -> None:
+    if not isinstance(value, str):
+        raise TypeError(f"{name}: expected a string, got {type(value).__name__}")
+    if value not in known:
+        raise ValueError(f"{name}: expected one of {', '.join(known)}; got {value!r}")
+
+
+def check_seed(name: str, value: object) -> int:
+    """A seed modulo 2**32, as PyTorch's CPU generator takes it."""
+    if isinstance(value, bool) or not hasattr(value, "__index__"):
+        raise TypeError(f"{name}: expected an integer, got {value!r}")
+    return int(value.__index__()) % _SEEDS
+
+
+def usable_cpus() -> int:
+    """Processors that this process may run on."""
+    if hasattr(os, "sched_getaffinity"):  # not on macOS and Windows
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def with_options(function: F) -> F:
+    """Show the fields of `Options` in the signature, in place of ``**options``."""
+    own = inspect.signature(function)
+    named = [p for p in own.parameters.values() if p.kind is not p.VAR_KEYWORD]
+    common = [
+        inspect.Parameter(
+            f.name, inspect.Parameter.KEYWORD_ONLY, default=f.default, annotation=f.type
+        )
+        for f in fields(Options)
+    ]
+    function.__signature__ = own.replace(parameters=[*named, *common])  # type: ignore[attr-defined]
+    return function

@@ -1,0 +1,226 @@
+"""One architecture through the core, and what comes back as a `ScoreResult`."""
+
+from __future__ import annotations
+
+__all__ = ["Job", "nonfinite_reason", "run_core"]
+
+import math
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from statistics import fmean
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from zeroshot import _core
+from zeroshot.config import environment
+from zeroshot.inputs import Data, make_data
+from zeroshot.network import AnyArch, build_network
+from zeroshot.options import Options, check_seed
+from zeroshot.provenance import NUMERICS, Provenance, key_of
+from zeroshot.results import ScoreResult, ScoreValue, Status, worst_status
+from zeroshot.scores import Grouping, Score, ScoreLike, make_scores
+from zeroshot.weights import check_weights, hash_weights
+
+
+def run_core(
+    graph: _core.Graph,
+    x: NDArray[Any],
+    y: NDArray[np.int64],
+    options: Options,
+    scores: Sequence[Score],
+    weights: dict[str, NDArray[Any]] | None,
+    *,
+    n_threads: int,
+    seed: int | None = None,
+    sink: tuple[int, int, str, bool] | None = None,
+    workspace: _core.Workspace | None = None,
+    measure: bool = False,
+) -> _core.OutputDict:
+    """`_core.run` with arguments that have been checked."""
+    runs = []
+    for one in scores:
+        size, n, loss = one.grouping(len(x))
+        runs.append((one.name, one.core_params(), one.core_edges(), size, n, loss))
+    return _core.run(
+        graph,
+        x,
+        y,
+        runs=runs,
+        sink=sink,
+        weights=weights,
+        init=options.init,
+        seed=options.seed if seed is None else seed,
+        dtype=options.dtype,
+        n_threads=n_threads,
+        kernels=options.kernels,
+        max_bytes=min(options.max_bytes or 0, sys.maxsize),
+        dead=False,
+        workspace=workspace,
+        cancel=options.cancel,
+        measure=measure,
+    )
+
+
+def nonfinite_reason(blame: tuple[str, int] | None) -> str:
+    """What to tell a user about the first layer that met NaN or infinity."""
+    if blame is None:
+        return "the score overflows"
+    layer, count = blame
+    where = "x" if layer == "input" else repr(layer)
+    return f"{count} value{'s'[: count > 1]} not finite, first in {where}"
+
+
+@dataclass(frozen=True)
+class Job:
+    """A call that has been checked: data, scores and options, to run on any architecture."""
+
+    data: Data
+    scores: tuple[Score, ...]
+    options: Options
+    seeds: tuple[int, ...]
+    groupings: tuple[Grouping, ...] = field(repr=False)
+
+    @classmethod
+    def make(
+        cls,
+        x: ArrayLike,
+        y: ArrayLike,
+        scores: ScoreLike | Sequence[ScoreLike],
+        options: Options,
+        seeds: Sequence[int] | None = None,
+    ) -> Job:
+        data = make_data(x, y, options.dtype)
+        made = make_scores(scores)
+        if seeds is None:
+            checked: tuple[int, ...] = (options.seed,)
+        else:
+            checked = tuple(check_seed(f"seeds[{i}]", s) for i, s in enumerate(seeds))
+            if not checked:
+                raise ValueError("seeds: expected at least one seed, got none")
+        return cls(data, made, options, checked, tuple(s.grouping(data.n_rows) for s in made))
+
+    def run(
+        self, arch: AnyArch, *, n_threads: int, workspace: _core.Workspace | None = None
+    ) -> ScoreResult:
+        """Score one architecture, once per seed."""
+        start = time.perf_counter()
+        network = build_network(arch, self.options, self.data.image_shape)
+        self.data.check_fits(network.graph.input_shape, network.graph.num_classes)
+        weights = check_weights(network.graph, self.options.weights)
+        outputs = [
+            run_core(
+                network.graph, self.data.x, self.data.y, self.options, self.scores, weights,
+                n_threads=n_threads, seed=seed, workspace=workspace,
+            )
+            for seed in self.seeds
+        ]  # fmt: skip
+        counted = [(i, t["name"]) for i, t in enumerate(network.graph.tensors()) if t["counted"]]
+        run = {
+            **network.identity,
+            "init": self.options.init,
+            "dtype": self.options.dtype,
+            "algorithm": "direct",
+            "weights": hash_weights(weights),
+            "numerics": NUMERICS,
+        }
+        values = {
+            one.label: self._value(i, [out["runs"][i] for out in outputs], counted, run)
+            for i, one in enumerate(self.scores)
+        }
+        blame = next((out["blame"] for out in outputs if out["blame"] is not None), None)
+        status = worst_status(value.status for value in values.values())
+        reason = next((v.reason for v in values.values() if v.status == status), None)
+        if status == "nonfinite":
+            reason = nonfinite_reason(blame)
+        return ScoreResult(
+            arch=network.arch,
+            scores=values,
+            status=status,
+            reason=reason,
+            seeds=self.seeds,
+            seconds=time.perf_counter() - start,
+            peak_bytes=max(out["peak_bytes"] for out in outputs),
+            macs=outputs[0]["macs"],
+            nonfinite=blame,
+            provenance=Provenance(
+                run=run,
+                data={
+                    one.label: self._data_hashes(grouping)
+                    for one, grouping in zip(self.scores, self.groupings, strict=True)
+                },
+                environment={
+                    **environment(),
+                    "kernels": outputs[0]["kernels"],
+                    "n_threads": n_threads,
+                },
+            ),
+        )
+
+    def failed(self, arch: object, error: BaseException) -> ScoreResult:
+        """The result that stands for an architecture that could not be scored."""
+        reason = f"{type(error).__name__}: {error}"
+        return ScoreResult(
+            arch=arch if isinstance(arch, str) else repr(arch),
+            scores={
+                one.label: ScoreValue(
+                    one.label, one.name, math.nan, "failed", reason, parameters=one.parameters()
+                )
+                for one in self.scores
+            },
+            status="failed",
+            reason=reason,
+            seeds=self.seeds,
+        )
+
+    def _data_hashes(self, grouping: Grouping) -> dict[str, str]:
+        x, y = self.data.hashes(grouping.size * grouping.n)
+        return {"x": x, "y": y}
+
+    def _value(
+        self,
+        index: int,
+        runs: list[_core.RunDict],
+        counted: list[tuple[int, str]],
+        run: dict[str, Any],
+    ) -> ScoreValue:
+        one, grouping = self.scores[index], self.groupings[index]
+        statuses: list[Status] = [r["status"] for r in runs]  # type: ignore[misc]
+        status = worst_status(statuses)
+        # a count or a sum of signs is finite whatever it met: never hand that out as a number
+        values = tuple(
+            math.nan if r["status"] == "nonfinite" and math.isfinite(r["value"]) else r["value"]
+            for r in runs
+        )
+        histogram = None
+        tables = [r["counts"] for r in runs if r["counts"] is not None]
+        if tables and tables[0].shape[1] > 1:
+            total = np.sum(tables, axis=0)
+            histogram = {name: tuple(total[i].tolist()) for i, name in counted}
+        key = {
+            **run,
+            **self._data_hashes(grouping),
+            "score": one.name,
+            "parameters": one.parameters(),
+            "group_size": grouping.size,
+            "n_groups": grouping.n,
+        }
+        return ScoreValue(
+            label=one.label,
+            name=one.name,
+            value=values[0] if len(values) == 1 else fmean(values),
+            status=status,
+            reason=next(r["reason"] for r in runs if r["status"] == status),
+            values=values,
+            layers={name: fmean(float(r["tensor_values"][i]) for r in runs) for i, name in counted},
+            histogram=histogram,
+            noise_share=fmean(r["extra"] for r in runs) if one.name == "gradsign" else None,
+            parameters=one.parameters(),
+            group_size=grouping.size,
+            n_groups=grouping.n,
+            unused_rows=self.data.n_rows - grouping.size * grouping.n,
+            keys=tuple(key_of({**key, "seed": seed}) for seed in self.seeds),
+        )
