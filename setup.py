@@ -88,7 +88,7 @@ def mode_flags() -> tuple[list[str], list[str]]:
         return ["-g", "-O0", "-U_FORTIFY_SOURCE", "-fprofile-update=atomic", *link], link
     if env_flag("ZEROSHOT_DEBUG"):
         return ["-g", "-O0", "-U_FORTIFY_SOURCE", "-DZS_DEBUG"], []
-    return ["-O3"], []
+    return ["-O3", "-g0"], []
 
 
 def source_flags(source: Path, target: Target) -> list[str]:

@@ -6,6 +6,7 @@ is no offence. Each rule is also shown code that it must reject.
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -199,7 +200,8 @@ def errors_of(compiler: list[str], header: Path) -> str:
     """Errors of a file that includes this header and nothing else; empty if there are none."""
     command = [*compiler, "-fsyntax-only", "-Wall", "-Wextra", "-Werror", f"-I{CSRC}", "-"]
     code = f'#include "{header.relative_to(CSRC)}"\n'
-    return subprocess.run(command, input=code, capture_output=True, text=True).stderr
+    env = {name: value for name, value in os.environ.items() if name != "LD_PRELOAD"}  # sanitizers
+    return subprocess.run(command, input=code, env=env, capture_output=True, text=True).stderr
 
 
 @pytest.mark.parametrize("header", HEADERS, ids=lambda p: p.relative_to(CSRC).as_posix())

@@ -31,8 +31,8 @@ GOLDEN = [
 OWN = ["nb201_tiny", "odd_ops"]
 TABLES = [name for name, usable in _core.kernel_tables() if usable]
 
-# Float64 gradients agree to 1e-9 of their tensor's largest; what is zero in real arithmetic is rounding noise in both,
-# 1e-13 of the largest gradient of the network.
+# Float64 gradients agree to 1e-9 of their tensor's largest; what is zero in real arithmetic is
+# rounding noise in both, 1e-13 of the largest gradient of the network.
 RELATIVE, NOISE = 1e-9, 1e-13
 
 
@@ -59,6 +59,7 @@ def run(
         "dtype": "float64",
         "n_threads": 1,
         "kernels": "auto",
+        "algo": "auto",
         "max_bytes": 0,
         "dead": False,
         "workspace": None,
@@ -99,7 +100,15 @@ def test_engine_matches_reference_on_golden_networks(name: str, dead: bool) -> N
     want = reference_run(p.nodes, p.weights, p.x, p.y, loss=loss, group_size=k)
     n_groups = len(want.losses)
     for table in TABLES:
-        got = run(build(p.nodes), p.x, p.y, p.weights, sink=(k, n_groups, loss, True), dead=dead, kernels=table)
+        got = run(
+            build(p.nodes),
+            p.x,
+            p.y,
+            p.weights,
+            sink=(k, n_groups, loss, True),
+            dead=dead,
+            kernels=table,
+        )
         np.testing.assert_allclose(got["losses"], want.losses, rtol=1e-12)
         np.testing.assert_allclose(got["logits"], want.logits, rtol=1e-10, atol=1e-12)
         assert_gradients(got["gradients"], want.gradients)
@@ -110,7 +119,9 @@ def test_engine_matches_published_golden_gradients(name: str) -> None:
     p, _, _ = problem(name)
     with np.load(SHARED / "golden" / f"{name}.npz") as data:
         want = {
-            key[3:]: np.stack([data[f"g{j}/{key[3:]}"] for j in range(3)]) for key in data.files if key.startswith("g0/")
+            key[3:]: np.stack([data[f"g{j}/{key[3:]}"] for j in range(3)])
+            for key in data.files
+            if key.startswith("g0/")
         }
         losses, logits = data["loss"], data["logits"]
     got = run(build(p.nodes), p.x, p.y, p.weights, sink=(4, 3, "cross_entropy", True))
@@ -153,22 +164,26 @@ def test_bits_do_not_depend_on_threads(table: str, dtype: str) -> None:
 
 @pytest.mark.parametrize("table", TABLES)
 def test_tables_agree_in_float32(table: str) -> None:
-    """Single precision, end to end: 1e-4 of each tensor's largest gradient plus noise of 1e-6 of the network's."""
+    """End to end: 1e-4 of each tensor's largest gradient, noise of 1e-6 of the network's."""
     p, k, loss = problem("nb201_tiny")
     sink = (k, len(p.x) // k, loss, False)
     want = run(build(p.nodes), p.x, p.y, p.weights, sink=sink, kernels="reference")["gradients"]
-    got = run(build(p.nodes), p.x, p.y, p.weights, sink=sink, kernels=table, dtype="float32")["gradients"]
+    got = run(build(p.nodes), p.x, p.y, p.weights, sink=sink, kernels=table, dtype="float32")[
+        "gradients"
+    ]
     top = max(np.abs(v).max() for v in want.values())
     for name, value in want.items():
         assert np.abs(got[name] - value).max() <= 1e-4 * np.abs(value).max() + 1e-6 * top, name
 
 
 def test_none_then_affine_bn_is_computed_where_beta_is_not_zero() -> None:
-    """A branch fed by zeros is left out only if it stays zero: beta of a batch norm behind it does not."""
+    """A branch fed by zeros is left out only if it stays zero; beta of a batch norm is not."""
     builder = _core.GraphBuilder(3, 8, 8)
 
     def conv(name: str, x: int) -> int:
-        return builder.add("conv2d", name, [x], {"out_channels": 4, "kernel": (3, 3), "padding": (1, 1)})
+        return builder.add(
+            "conv2d", name, [x], {"out_channels": 4, "kernel": (3, 3), "padding": (1, 1)}
+        )
 
     stem = conv("stem", 0)
     none = builder.add("zero", "none", [stem], {"stride": 1})
@@ -194,7 +209,9 @@ def test_none_then_affine_bn_is_computed_where_beta_is_not_zero() -> None:
         else:  # left out: counted weights have the same zeros, beta would have had a gradient
             assert not want.gradients["last.weight"].any()
             for name in ("stem.weight", "conv.weight", "last.weight", "fc.weight"):
-                np.testing.assert_allclose(live["gradients"][name], want.gradients[name], rtol=1e-9, atol=1e-14)
+                np.testing.assert_allclose(
+                    live["gradients"][name], want.gradients[name], rtol=1e-9, atol=1e-14
+                )
         np.testing.assert_allclose(live["logits"], want.logits, rtol=1e-10, atol=1e-12)
 
 
@@ -212,11 +229,13 @@ def test_running_and_identity_batch_norm_match_reference() -> None:
             weights["bn.running_var"] = np.abs(weights["bn.running_var"]) + 0.5
         want = reference_run(graph.nodes(), weights, x, y, group_size=3)
         got = run(graph, x, y, weights, sink=(3, 2, "cross_entropy", True))
-        assert_gradients(got["gradients"], {k: v for k, v in want.gradients.items() if "running" not in k})
+        assert_gradients(
+            got["gradients"], {k: v for k, v in want.gradients.items() if "running" not in k}
+        )
 
 
 def hashed(n: int, t: int) -> NDArray[np.float64]:
-    """The formula of the wiring table's weights and images: uniform in (-1, 1) from 32-bit mixing."""
+    """The formula of the wiring table's weights and images: 32-bit mixing, in (-1, 1)."""
     word = np.arange(1, n + 1, dtype=np.uint64) * 0x9E3779B1 + np.uint64((t + 1) * 0x85EBCA77)
     z = (word & 0xFFFFFFFF).astype(np.uint32)
     for shift, factor in ((16, 0x7FEB352D), (15, 0x846CA68B), (16, 1)):
@@ -233,19 +252,25 @@ def wiring_rows() -> list[dict[str, str]]:
         return [row for row in csv.DictReader(file) if row["space"] == "nb201"]
 
 
-@pytest.mark.parametrize("row", wiring_rows() or [None], ids=lambda r: r["architecture"] if r else "absent")
+@pytest.mark.parametrize(
+    "row", wiring_rows() or [None], ids=lambda r: r["architecture"] if r else "absent"
+)
 def test_nasbench201_network_matches_the_wiring_table(row: dict[str, str] | None) -> None:
     if row is None:
         pytest.skip("shared spaces_wiring.csv is absent (set ZEROSHOT_SHARED)")
     width, depth, arch = row["architecture"].split(";")
     size, classes = int(row["input_size"]), int(row["classes"])
     genes = _core.space_parse("nasbench201", arch)
-    graph = _core.space_build("nasbench201", genes, int(width[2:]), int(depth[2:]), classes, (3, size, size))
+    graph = _core.space_build(
+        "nasbench201", genes, int(width[2:]), int(depth[2:]), classes, (3, size, size)
+    )
     weights, t = {}, 0
     for tensor in graph.tensors():
         n = int(np.prod(tensor["shape"]))
         if tensor["counted"]:
-            weights[tensor["name"]] = hashed(n, t).reshape(tensor["shape"]) / np.sqrt(n / tensor["shape"][0])
+            weights[tensor["name"]] = hashed(n, t).reshape(tensor["shape"]) / np.sqrt(
+                n / tensor["shape"][0]
+            )
             t += 1
         elif tensor["role"] == "bias":
             weights[tensor["name"]] = np.zeros(tensor["shape"])

@@ -8,6 +8,7 @@ machine code of each slot, with all local functions that it calls, is searched.
 from __future__ import annotations
 
 import importlib.util
+import os
 import platform
 import re
 import shutil
@@ -43,11 +44,11 @@ ISAS = X86 if IS_X86 else ARM
 WIDER = {"baseline": r"%[yz]mm|\bv\w+p[sd]\b", "avx2": r"%zmm"}  # what an older machine cannot run
 
 MULTIPLIES_AND_ADDS = {
-    *("conv2d_fwd", "conv2d_bwd_x", "conv2d_bwd_w"),
+    *("conv2d_fwd", "conv2d_bwd_x", "conv2d_bwd_w", "conv2d_bwd"),
     *("bn_stats", "bn_fwd", "bn_bwd_sums", "bn_bwd_x", "sum_fwd", "moments"),
 }
 MOVES = {
-    *("conv2d_packed_bytes", "conv2d_scratch_bytes", "conv2d_pack", "fill_zero"),
+    *("conv2d_algo", "conv2d_packed_bytes", "conv2d_scratch_bytes", "conv2d_pack", "fill_zero"),
     *("load_images", "load_weight", "store_weight", "store_vector"),
 }
 
@@ -66,6 +67,13 @@ def build_script() -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+def output_of(command: list[str]) -> str:
+    env = {name: value for name, value in os.environ.items() if name != "LD_PRELOAD"}  # sanitizers
+    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 def find(*names: str) -> str:
@@ -108,9 +116,8 @@ def disassembled(
         ]
         made = folder / f"{source.stem}.so"  # linked, so that calls have names
         link = ["-shared", "-nostdlib", "-o", str(made)]
-        subprocess.run([compiler, *flags, "-Icsrc", source, *link], cwd=ROOT, check=True)
-        command = [objdump, "-d", "--no-show-raw-insn", str(made)]
-        return parse(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+        output_of([compiler, *flags, "-Icsrc", str(source), *link])
+        return parse(output_of([objdump, "-d", "--no-show-raw-insn", str(made)]))
 
     return get
 

@@ -104,6 +104,7 @@ def run(
     dtype: str,
     n_threads: int,
     kernels: str,
+    algo: str,
     max_bytes: int,
     dead: bool,
     workspace: Workspace | None,

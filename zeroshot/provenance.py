@@ -27,9 +27,9 @@ class Provenance:
     Attributes
     ----------
     run : dict
-        Part of every key: architecture, space and its arguments, initialiser, dtype, algorithm,
-        hash of given weights, version of the arithmetic. The seed, score, grouping and the hashes
-        of the rows used come to it for each key.
+        Part of every key: architecture, space and its arguments, initialiser, dtype, hash of
+        given weights, version of the arithmetic. The seed, score, grouping, algorithm and the
+        hashes of the rows used come to it for each key.
     data : dict of str to dict
         Of each label the hashes of the rows of x and y that it used.
     environment : dict

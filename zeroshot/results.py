@@ -59,6 +59,8 @@ class ScoreValue:
     parameters : dict
     group_size, n_groups, unused_rows : int
         Rows that share statistics and loss; how many of these; rows of x that were left over.
+    algorithm : str
+        ``direct`` or ``f4``: how 3x3 convolutions were to be computed (`Options.algo`).
     keys : tuple of str
         Provenance key of each of `values`: equal keys, equal values on one machine.
     """
@@ -76,6 +78,7 @@ class ScoreValue:
     group_size: int = 0
     n_groups: int = 0
     unused_rows: int = 0
+    algorithm: str = ""
     keys: tuple[str, ...] = field(default=(), repr=False)
 
     @property

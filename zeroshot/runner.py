@@ -55,8 +55,10 @@ def run_core(
         init=options.init,
         seed=options.seed if seed is None else seed,
         dtype=options.dtype,
-        n_threads=n_threads,
+        # negative: at most as many; what is too small to share stays on one
+        n_threads=-n_threads if options.n_threads is None else n_threads,
         kernels=options.kernels,
+        algo=options.algo,
         max_bytes=min(options.max_bytes or 0, sys.maxsize),
         dead=False,
         workspace=workspace,
@@ -123,7 +125,6 @@ class Job:
             **network.identity,
             "init": self.options.init,
             "dtype": self.options.dtype,
-            "algorithm": "direct",
             "weights": hash_weights(weights),
             "numerics": NUMERICS,
         }
@@ -159,6 +160,13 @@ class Job:
                 },
             ),
         )
+
+    def _algorithm(self, score: Score) -> str:
+        if self.options.dtype == "float64":
+            return "direct"
+        if self.options.algo == "auto":
+            return "direct" if score.keeps_signs else "f4"
+        return self.options.algo
 
     def failed(self, arch: object, error: BaseException) -> ScoreResult:
         """The result that stands for an architecture that could not be scored."""
@@ -204,6 +212,7 @@ class Job:
             **run,
             **self._data_hashes(grouping),
             "score": one.name,
+            "algorithm": self._algorithm(one),
             "parameters": one.parameters(),
             "group_size": grouping.size,
             "n_groups": grouping.n,
@@ -222,5 +231,6 @@ class Job:
             group_size=grouping.size,
             n_groups=grouping.n,
             unused_rows=self.data.n_rows - grouping.size * grouping.n,
+            algorithm=self._algorithm(one),
             keys=tuple(key_of({**key, "seed": seed}) for seed in self.seeds),
         )

@@ -56,6 +56,8 @@ class Score(ABC):
         As `list_scores` shows them.
     label : str
         Under which the value stands in a result; the name unless given.
+    keeps_signs : bool
+        Looks at signs: ``algo="auto"`` means direct sums.
     """
 
     name: ClassVar[str]
@@ -63,6 +65,7 @@ class Score(ABC):
     direction: ClassVar[str] = "larger is better"
     range: ClassVar[str]
     needs: ClassVar[str]
+    keeps_signs: ClassVar[bool] = False
     label: str
 
     @abstractmethod
@@ -213,6 +216,7 @@ class GradSign(Score):
     reference: ClassVar[str] = "Zhang and Jia, ICLR 2022, Eq. 3"
     range: ClassVar[str] = "0 to n_samples x weights (sum), 0 to n_samples (mean)"
     needs: ClassVar[str] = "gradients of single samples"
+    keeps_signs: ClassVar[bool] = True
 
     _: KW_ONLY
     n_samples: int | None = 64

@@ -16,19 +16,18 @@ int zs_loss_by_name(const char *name) {
     return -1;
 }
 
+/* Below this many multiply-adds forward a pass takes less time than threads take to meet at every step. */
+#define MIN_SHARED_MACS ((int64_t)20 * 1000 * 1000)
+
 /* --- layout ------------------------------------------------------------------------------------------------------ */
 
 void zs_weights_layout(zs_weights *w, const zs_graph *graph, zs_dtype dtype, zs_arena *arena) {
     void **tensors = zs_arena_take_array(arena, (size_t)graph->n_tensors, sizeof *tensors);
-    w->packed = zs_arena_take_array(arena, (size_t)graph->n_nodes, sizeof *w->packed);
-    w->packed_done = zs_arena_take_array(arena, (size_t)graph->n_nodes, sizeof *w->packed_done);
     for (int i = 0; i < graph->n_tensors; i++) {
         void *p = zs_arena_take_array(arena, graph->tensors[i].size, zs_dtype_size(dtype));
         if (tensors) tensors[i] = p;
     }
     w->tensors = tensors;
-    if (w->packed) memset(w->packed, 0, (size_t)graph->n_nodes * sizeof *w->packed);
-    if (w->packed_done) memset(w->packed_done, 0, (size_t)graph->n_nodes * sizeof *w->packed_done);
 }
 
 static zs_view view_of(const zs_engine *e, zs_place place) {
@@ -90,13 +89,6 @@ static void layout_bn(zs_engine *e, int node, zs_arena *arena) {
     if (e->calls) e->calls[node].bn = s;
 }
 
-/* A call as far as it is known without memory: enough to ask an op for sizes. */
-static zs_call sizing_call(const zs_engine *e, int node, zs_operand *in) {
-    const zs_node *n = &e->graph->nodes[node];
-    *in = (zs_operand){.shape = e->graph->nodes[zs_node_inputs(e->graph, node)[0]].shape};
-    return (zs_call){.k = e->plan->spec.kernels, .node = n, .in = in, .n_in = 1};
-}
-
 static bool is_used(const zs_plan *p, int node) {
     return p->nodes[node].kind == ZS_NODE_RUN || p->nodes[node].kind == ZS_NODE_LAZY;
 }
@@ -110,6 +102,8 @@ void zs_engine_layout(zs_engine *e, zs_arena *arena) {
     e->labels = zs_arena_take_array(arena, samples, sizeof(int64_t));
     if (e->calls) memset(e->calls, 0, n_nodes * sizeof *e->calls);
     e->scratch_bytes = 0;
+    const bool small = p->macs < MIN_SHARED_MACS / (int64_t)samples;
+    e->n_threads = e->exec->spare_small && small ? 1 : e->exec->n_threads;
     for (int i = 1; i < e->graph->n_nodes; i++) {
         const zs_node *n = &e->graph->nodes[i];
         const zs_op *op = zs_op_get(n->op);
@@ -117,28 +111,27 @@ void zs_engine_layout(zs_engine *e, zs_arena *arena) {
             zs_call *c = &e->calls[i];
             *c = (zs_call){.k = p->spec.kernels, .node = n, .group_size = p->spec.group_size,
                            .n_groups = p->spec.n_groups, .blocks_per_group = p->blocks_per_group,
-                           .wants_param_grad = p->spec.all_params};
+                           .wants_param_grad = p->spec.all_params, .algo = p->spec.algo};
             for (int r = 0; r < ZS_N_ROLES; r++)
                 c->param[r] = n->tensors[r] >= 0 ? e->weights.tensors[n->tensors[r]] : NULL;
         }
         if (!is_used(p, i)) continue;
         if (n->op == ZS_OP_BATCH_NORM) layout_bn(e, i, arena);
         zs_operand in;
-        const zs_call sizing = sizing_call(e, i, &in);
+        const zs_call sizing = zs_plan_sizing_call(p, i, &in);
         if (op->scratch_bytes) {
             const size_t wanted = zs_round_up(op->scratch_bytes(&sizing), ZS_ALIGN);
             if (wanted > e->scratch_bytes) e->scratch_bytes = wanted;
         }
-        if (op->packed_bytes && !(e->weights.packed && e->weights.packed[i])) {
+        if (op->packed_bytes) {
             void *packed = zs_arena_take(arena, op->packed_bytes(&sizing));
-            if (e->weights.packed) e->weights.packed[i] = packed;
+            if (e->calls) e->calls[i].packed = packed;
         }
-        if (e->calls && e->weights.packed) e->calls[i].packed = e->weights.packed[i];
     }
 }
 
 size_t zs_engine_shared_bytes(zs_engine *e) {
-    return e->plan->pool_bytes + e->plan->partial_bytes + (size_t)e->exec->n_threads * e->scratch_bytes + 3 * ZS_ALIGN;
+    return e->plan->pool_bytes + e->plan->partial_bytes + (size_t)e->n_threads * e->scratch_bytes + 3 * ZS_ALIGN;
 }
 
 void zs_engine_share(zs_engine *e, char *base) {
@@ -151,9 +144,7 @@ void zs_engine_share(zs_engine *e, char *base) {
 void zs_engine_pack(zs_engine *e) {
     for (int i = 1; i < e->graph->n_nodes; i++) {
         const zs_op *op = zs_op_get(e->graph->nodes[i].op);
-        if (!op->pack || !is_used(e->plan, i) || e->weights.packed_done[i]) continue;
-        op->pack(&e->calls[i]);
-        e->weights.packed_done[i] = true;
+        if (op->pack && is_used(e->plan, i)) op->pack(&e->calls[i]);
     }
 }
 
@@ -176,11 +167,15 @@ static void run_loss(zs_engine *e, const zs_block *b) {
         k->sum_logits(c->node->shape.C, b->n0, b->n1, &c->y, e->labels, weight, e->sample_loss, &c->dy);
 }
 
-static void run_backward(zs_engine *e, int node, const zs_block *b, void *scratch) {
-    const zs_call *c = &e->calls[node];
+static void clear_gradients(zs_engine *e, const zs_call *c, const zs_block *b) {
     for (int j = 0; j < c->n_in; j++)
         if (c->in[j].clear)
             e->exec->kernels->fill_zero(c->in[j].clear_shape, b->n0, b->n1, &c->in[j].clear_view);
+}
+
+static void run_backward(zs_engine *e, int node, const zs_block *b, void *scratch) {
+    const zs_call *c = &e->calls[node];
+    clear_gradients(e, c, b);
     zs_op_get(c->node->op)->backward(c, b, scratch);
 }
 
@@ -211,7 +206,7 @@ typedef void zs_task(zs_engine *e, const void *arg, int i, void *scratch);
 
 static void run_tasks(zs_engine *e, int n, zs_task *task, const void *arg) {
 #ifdef _OPENMP
-    const int n_threads = e->exec->n_threads < n ? e->exec->n_threads : n;
+    const int n_threads = e->n_threads < n ? e->n_threads : n;
     if (n_threads > 1) {
 #pragma omp parallel for num_threads(n_threads) schedule(static)
         for (int i = 0; i < n; i++) {
@@ -251,6 +246,7 @@ static void weight_task(zs_engine *e, const void *arg, int i, void *scratch) {
     char *db = c->param[ZS_ROLE_BIAS] && c->wants_param_grad
                    ? dw + e->graph->tensors[t].size * zs_dtype_size(e->exec->kernels->dtype)
                    : NULL;
+    if (e->plan->nodes[w->node].fuses) clear_gradients(e, c, &b);
     zs_op_get(c->node->op)->backward_weights(c, &b, dw, db, scratch);
 }
 

@@ -16,6 +16,7 @@ typedef struct zs_exec {
     const zs_backend *backend;
     const zs_kernels *kernels;
     int n_threads;              /* at least 1; 1 opens no parallel region */
+    bool spare_small;           /* small passes stay with the calling thread */
     const _Atomic int *cancel;  /* set by any thread: stop; may be NULL */
     bool (*poll)(void *self);   /* asked between blocks by the calling thread: true = stop; may be NULL */
     void *poll_self;
@@ -40,8 +41,6 @@ typedef struct zs_blame {
 
 typedef struct zs_weights { /* of one architecture, shared by its plans */
     void **tensors;      /* reals, R x S x I x O */
-    void **packed;       /* by node */
-    bool *packed_done;   /* by node */
 } zs_weights;
 
 typedef struct zs_engine {
@@ -58,6 +57,7 @@ typedef struct zs_engine {
     double *sample_loss;
     int64_t *labels;
     size_t scratch_bytes;
+    int n_threads;       /* exec->n_threads, or 1 where a pass is too small to share */
     /* of the pass under way */
     const zs_observer *observer;
     zs_loss loss;

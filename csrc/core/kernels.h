@@ -14,10 +14,19 @@ typedef struct zs_view {
     ptrdiff_t sn, sh, sw;
 } zs_view;
 
+/* How 3x3 convolutions are computed. A table may take direct sums whatever is asked for; it says so by conv2d_algo. */
+typedef enum zs_algo {
+    ZS_ALGO_DIRECT, /* sums of products, as the formula: keeps signs */
+    ZS_ALGO_AUTO,   /* the fastest that keeps float32 gradients within their bounds */
+    ZS_ALGO_F4,     /* Winograd F(4x4, 3x3) where it applies */
+    ZS_N_ALGOS
+} zs_algo;
+
 typedef struct zs_conv2d {
     int C, H, W, K, P, Q, groups;
     zs_window win;
     bool relu;        /* x is read through max(x, 0); NaN stays */
+    zs_algo algo;     /* what is asked for */
 } zs_conv2d;
 
 typedef struct zs_pool {
@@ -49,6 +58,12 @@ typedef struct zs_kernels {
                          const zs_view *dx, bool add, void *scratch);
     void (*conv2d_bwd_w)(const zs_conv2d *d, int n0, int n1, const zs_view *x, const zs_view *dy, void *dw, void *db,
                          void *scratch); /* db: K reals or NULL */
+
+    /* The algorithm that the slots above use for these dims. */
+    zs_algo (*conv2d_algo)(const zs_conv2d *d);
+    /* Optional (NULL): both gradients of the block at once where conv2d_algo is not direct; arguments as above. */
+    void (*conv2d_bwd)(const zs_conv2d *d, int n0, int n1, const zs_view *x, const zs_view *dy, const void *packed,
+                       const zs_view *dx, bool add, void *dw, void *db, void *scratch);
 
     /* mean and sum of squared deviations of x per channel over the block, in double */
     void (*bn_stats)(zs_shape s, int n0, int n1, const zs_view *x, double *mean, double *m2);

@@ -57,6 +57,7 @@ typedef struct zs_call {
     zs_bn_state bn;
     int group_size, n_groups, blocks_per_group;
     bool wants_param_grad;
+    zs_algo algo;
 } zs_call;
 
 typedef struct zs_tensor_decl {
@@ -81,7 +82,8 @@ typedef struct zs_op {
     void (*backward_sums)(const zs_call *c, const zs_block *b, void *scratch);
     void (*backward_join)(const zs_call *c);
     void (*backward)(const zs_call *c, const zs_block *b, void *scratch);
-    /* gradients of weight and bias over the block; db may be NULL */
+    /* gradients of weight and bias over the block; db may be NULL. Where `fuses`, that of the input, too. */
+    bool (*fuses)(const zs_call *c);
     void (*backward_weights)(const zs_call *c, const zs_block *b, void *dw, void *db, void *scratch);
 } zs_op;
 

@@ -5,8 +5,9 @@
 
 static const zs_place NOWHERE = {.storage = -1};
 
-/* A group's weight gradient is summed in at most as many parts as keep them below this many elements. */
-enum { MAX_PARTIAL_ELEMENTS = 1 << 22, WEIGHT_SLOTS = 16 };
+/* A group's weight gradient is summed in parts, as many as its blocks at the most: fewer where parts would have less than
+   so many pixels, since each is cleared, transformed and joined, or all together more than so many elements. */
+enum { MIN_PART_PIXELS = 1024, MAX_PARTIAL_ELEMENTS = 1 << 22, WEIGHT_SLOTS = 16 };
 
 typedef struct planner {
     zs_plan *p;
@@ -327,6 +328,25 @@ static void route_gradients(planner *q) {
     }
 }
 
+/* A call as far as it is known before anything has a place. */
+zs_call zs_plan_sizing_call(const zs_plan *p, int node, zs_operand *in) {
+    const zs_node *n = &p->graph->nodes[node];
+    const zs_edge_plan *e = &p->edges[n->first_input];
+    *in = (zs_operand){.shape = p->graph->nodes[zs_node_inputs(p->graph, node)[0]].shape, .relu = e->relu};
+    return (zs_call){.k = p->spec.kernels, .node = n, .in = in, .n_in = 1, .algo = p->spec.algo};
+}
+
+static void find_fused(planner *q) {
+    for (int i = 1; i < q->g->n_nodes; i++) {
+        zs_node_plan *np = &q->p->nodes[i];
+        const zs_op *op = zs_op_get(node_of(q, i)->op);
+        if (np->kind != ZS_NODE_RUN || !np->wants_grad || !op->fuses) continue;
+        zs_operand in;
+        const zs_call call = zs_plan_sizing_call(q->p, i, &in);
+        np->fuses = op->fuses(&call) && q->p->edges[node_of(q, i)->first_input].dx.storage >= 0;
+    }
+}
+
 /* 6. Steps. */
 static void close_step(planner *q) {
     zs_plan *p = q->p;
@@ -386,7 +406,7 @@ static void schedule_backward(planner *q) {
         }
         bool any = false;
         for (int j = 0; j < n->n_inputs; j++) any = any || p->edges[n->first_input + j].dx.storage >= 0;
-        if (any) add_phase(q, ZS_PHASE_BACKWARD, i);
+        if (any && !np->fuses) add_phase(q, ZS_PHASE_BACKWARD, i);
         if (has_weight_gradient(q, i)) {
             close_step(q);
             add_phase(q, ZS_PHASE_WEIGHTS, i);
@@ -421,7 +441,7 @@ static void find_lifetimes(planner *q) {
                 const zs_edge_plan *e = &p->edges[n->first_input + j];
                 if (!e->dropped && (!back || has_trait(q, i, ZS_BWD_READS_IN)))
                     touch(q, p->nodes[e->source].value, t);
-                if (kind == ZS_PHASE_BACKWARD) touch(q, e->dx, t);
+                if (kind == ZS_PHASE_BACKWARD || (kind == ZS_PHASE_WEIGHTS && np->fuses)) touch(q, e->dx, t);
             }
             if (n->observed) touch(q, np->value, p->n_steps - 1);
         }
@@ -505,7 +525,11 @@ static void count_work(planner *q) {
         if (!p->tensor_live[w]) continue;
         size_t parts = MAX_PARTIAL_ELEMENTS / (t->size + (size_t)t->O);
         if (parts < 1) parts = 1;
-        np->weight_blocks = parts < (size_t)p->blocks_per_group ? (int)parts : p->blocks_per_group;
+        const size_t pixels = (size_t)q->s->group_size * (size_t)n->shape.H * (size_t)n->shape.W;
+        size_t wanted = pixels / MIN_PART_PIXELS;
+        if (wanted < 1) wanted = 1;
+        if (wanted > (size_t)p->blocks_per_group) wanted = (size_t)p->blocks_per_group;
+        np->weight_blocks = (int)(parts < wanted ? parts : wanted);
         int slots = np->weight_blocks;
         while (slots + np->weight_blocks <= WEIGHT_SLOTS && (size_t)(slots + np->weight_blocks) <= parts &&
                slots < np->weight_blocks * q->s->n_groups)
@@ -578,6 +602,7 @@ zs_status zs_plan_make(const zs_graph *graph, const zs_plan_spec *spec, zs_plan 
     place_values(&q);
     place_gradients(&q);
     route_gradients(&q);
+    find_fused(&q);
     schedule_forward(&q);
     if (p->nodes[p->output].wants_grad) schedule_backward(&q);
     find_lifetimes(&q);

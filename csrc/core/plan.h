@@ -22,6 +22,7 @@ typedef struct zs_plan_spec {
     bool backward;
     bool dead;               /* run what cannot reach the loss, too */
     bool all_params;         /* gradients of biases, gammas and betas, too */
+    zs_algo algo;
     const bool *tensor_zero; /* [n_tensors]: every element is zero (asked for biases and betas only) */
 } zs_plan_spec;
 
@@ -43,6 +44,7 @@ typedef struct zs_node_plan {
     zs_node_kind kind;
     zs_place value, grad;
     bool wants_grad;    /* the gradient of this node's output is needed */
+    bool fuses;         /* the input's gradient comes with the weights' */
     int weight_blocks;  /* parts that one group's weight gradient is summed in */
     int weight_slots;   /* parts that exist at a time: those of one or more whole groups */
 } zs_node_plan;
@@ -89,6 +91,9 @@ typedef struct zs_plan {
     size_t partial_bytes; /* weight gradients, joined and in parts */
     int64_t macs;         /* multiply-adds of one sample's forward pass that are run */
 } zs_plan;
+
+/* Enough of a call to ask an op for sizes; `in` holds its first operand. */
+zs_call zs_plan_sizing_call(const zs_plan *plan, int node, zs_operand *in);
 
 zs_status zs_plan_make(const zs_graph *graph, const zs_plan_spec *spec, zs_plan **plan, zs_error *err);
 void zs_plan_free(zs_plan *plan);

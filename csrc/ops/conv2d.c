@@ -22,7 +22,8 @@ static int declare(const zs_attrs *a, const zs_shape *in, zs_tensor_decl *decls)
 static zs_conv2d dims(const zs_call *c) {
     const zs_shape in = c->in[0].shape, out = c->node->shape;
     return (zs_conv2d){.C = in.C, .H = in.H, .W = in.W, .K = out.C, .P = out.H, .Q = out.W,
-                       .groups = c->node->attrs.groups, .win = c->node->attrs.window, .relu = c->in[0].relu};
+                       .groups = c->node->attrs.groups, .win = c->node->attrs.window, .relu = c->in[0].relu,
+                       .algo = c->algo};
 }
 
 size_t zs_conv2d_packed_bytes(const zs_call *c) {
@@ -51,14 +52,23 @@ void zs_conv2d_backward(const zs_call *c, const zs_block *b, void *scratch) {
     c->k->conv2d_bwd_x(&d, b->n0, b->n1, &c->dy, c->packed, &c->in[0].x, &c->in[0].dx, c->in[0].add, scratch);
 }
 
+bool zs_conv2d_fuses(const zs_call *c) {
+    const zs_conv2d d = dims(c);
+    return c->k->conv2d_bwd && c->k->conv2d_algo(&d) != ZS_ALGO_DIRECT;
+}
+
 void zs_conv2d_backward_weights(const zs_call *c, const zs_block *b, void *dw, void *db, void *scratch) {
     const zs_conv2d d = dims(c);
-    c->k->conv2d_bwd_w(&d, b->n0, b->n1, &c->in[0].x, &c->dy, dw, db, scratch);
+    const zs_operand *in = &c->in[0];
+    if (in->dx.p && zs_conv2d_fuses(c))
+        c->k->conv2d_bwd(&d, b->n0, b->n1, &in->x, &c->dy, c->packed, &in->dx, in->add, dw, db, scratch);
+    else
+        c->k->conv2d_bwd_w(&d, b->n0, b->n1, &in->x, &c->dy, dw, db, scratch);
 }
 
 const zs_op zs_op_conv2d = {
     .name = "conv2d", .arity = 1, .traits = ZS_READS_RELU | ZS_KEEPS_ZERO | ZS_BWD_READS_IN,
     .infer = infer, .declare = declare, .packed_bytes = zs_conv2d_packed_bytes, .pack = zs_conv2d_pack,
     .scratch_bytes = zs_conv2d_scratch_bytes, .forward = zs_conv2d_forward, .backward = zs_conv2d_backward,
-    .backward_weights = zs_conv2d_backward_weights,
+    .fuses = zs_conv2d_fuses, .backward_weights = zs_conv2d_backward_weights,
 };

@@ -1,5 +1,6 @@
 #include "py/score_api.h"
 
+#include <stdlib.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -101,6 +102,17 @@ static int get_loss(const char *name, zs_loss *loss) {
     }
     *loss = (zs_loss)i;
     return 0;
+}
+
+static int get_algo(const char *name, zs_algo *algo) {
+    static const char *const names[ZS_N_ALGOS] = {"direct", "auto", "f4"};
+    for (int i = 0; i < ZS_N_ALGOS; i++)
+        if (strcmp(names[i], name) == 0) {
+            *algo = (zs_algo)i;
+            return 0;
+        }
+    PyErr_Format(PyExc_ValueError, "algo: expected 'auto', 'direct' or 'f4', got '%.60s'", name);
+    return -1;
 }
 
 static int get_edges(call *c, Py_ssize_t i, PyObject *edges) {
@@ -297,7 +309,7 @@ static int get_exec(call *c, PyObject *module, const char *dtype, int n_threads,
         return -1;
     }
     job->dtype = strcmp(dtype, "float64") == 0 ? ZS_F64 : ZS_F32;
-    if (n_threads < 1 || n_threads > 4096) {
+    if (n_threads == 0 || n_threads < -4096 || n_threads > 4096) { /* negative: at most as many */
         PyErr_Format(PyExc_ValueError, "n_threads: expected 1 to 4096, got %d", n_threads);
         return -1;
     }
@@ -310,7 +322,8 @@ static int get_exec(call *c, PyObject *module, const char *dtype, int n_threads,
     }
     /* A pool of OpenMP threads does not survive a fork: the child of a process that may have used it works alone. */
     job->exec = (zs_exec){.backend = &zs_backend_cpu, .kernels = &c->kernels,
-                          .n_threads = (long)getpid() == state->pid ? n_threads : 1, .poll = poll, .poll_self = c};
+                          .n_threads = (long)getpid() == state->pid ? abs(n_threads) : 1,
+                          .spare_small = n_threads < 0, .poll = poll, .poll_self = c};
     if (workspace != Py_None) {
         if (!Py_IS_TYPE(workspace, state->workspace_type)) {
             PyErr_SetString(PyExc_TypeError, "workspace: expected a Workspace or None");
@@ -400,20 +413,21 @@ static void release(call *c) {
 
 PyObject *zs_py_run(PyObject *module, PyObject *args, PyObject *kwargs) {
     static const char *const names[] = {"graph", "x", "y", "runs", "sink", "weights", "init", "seed", "dtype", "n_threads",
-                                        "kernels", "max_bytes", "dead", "workspace", "cancel", "measure", NULL};
+                                        "kernels", "algo", "max_bytes", "dead", "workspace", "cancel", "measure", NULL};
     PyObject *graph, *x, *y, *runs, *sink, *weights, *workspace, *cancel, *out = NULL;
-    const char *init, *dtype, *table;
+    const char *init, *dtype, *table, *algo;
     unsigned long long seed;
     int n_threads, dead, measure;
     Py_ssize_t max_bytes;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OOO$OOOsKsisnpOOp:run", (char **)names, &graph, &x, &y, &runs, &sink,
-                                     &weights, &init, &seed, &dtype, &n_threads, &table, &max_bytes, &dead, &workspace,
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OOO$OOOsKsissnpOOp:run", (char **)names, &graph, &x, &y, &runs, &sink,
+                                     &weights, &init, &seed, &dtype, &n_threads, &table, &algo, &max_bytes, &dead, &workspace,
                                      &cancel, &measure))
         return NULL;
     call c = {.job = {.seed = seed, .dead = dead, .max_bytes = max_bytes > 0 ? (size_t)max_bytes : 0,
                       .blame = {.node = -1}}};
     c.job.graph = zs_py_graph_get(module, graph);
     if (!c.job.graph) return NULL;
+    if (get_algo(algo, &c.job.algo) < 0) return NULL;
     c.job.init = zs_init_by_name(init);
     if (c.job.init < 0) {
         PyObject *known = zs_py_list_inits(module, NULL);

@@ -126,16 +126,17 @@ typedef struct conv {
     call c;
     zs_conv2d d;
     int relu;
+    const char *algo;
     void *packed, *scratch;
 } conv;
 
-static const conv CONV = {.c = {.n1 = -1}, .d = {.groups = 1, .win = {1, 1, 1, 1, 0, 0, 1, 1}}};
+static const conv CONV = {.c = {.n1 = -1}, .algo = "direct", .d = {.groups = 1, .win = {1, 1, 1, 1, 0, 0, 1, 1}}};
 
-#define CONV_NAMES "stride", "padding", "dilation", "groups", "relu", N_BLOCK
-#define CONV_FORMAT "(ii)(ii)(ii)ipii"
+#define CONV_NAMES "stride", "padding", "dilation", "groups", "relu", "algo", N_BLOCK
+#define CONV_FORMAT "(ii)(ii)(ii)ipsii"
 #define CONV_FIELDS(v)                                                                                              \
     &v.d.win.stride_h, &v.d.win.stride_w, &v.d.win.pad_h, &v.d.win.pad_w, &v.d.win.dil_h, &v.d.win.dil_w,           \
-        &v.d.groups, &v.relu, &v.c.n0, &v.c.n1
+        &v.d.groups, &v.relu, &v.algo, &v.c.n0, &v.c.n1
 
 static bool window_fits(zs_window *win, const array *in, const array *out) {
     zs_error err;
@@ -156,6 +157,9 @@ static bool conv_ready(conv *v, const array *x, const array *w, const array *y) 
     const int groups = v->d.groups;
     v->d.C = x->C, v->d.H = x->H, v->d.W = x->W, v->d.K = y->C, v->d.P = y->H, v->d.Q = y->W;
     v->d.relu = v->relu;
+    const bool is_f4 = strcmp(v->algo, "f4") == 0, is_auto = strcmp(v->algo, "auto") == 0;
+    v->d.algo = is_f4 ? ZS_ALGO_F4 : is_auto ? ZS_ALGO_AUTO : ZS_ALGO_DIRECT;
+    if (!expect(is_f4 || is_auto || strcmp(v->algo, "direct") == 0, "algo 'direct', 'auto' or 'f4'")) return false;
     return expect(groups > 0 && w->ndim == 4 && w->type == x->type && w->C == y->C && w->W * groups == x->C &&
                       y->C % groups == 0, "weights (R, S, C / groups, K)");
 }
@@ -223,6 +227,39 @@ static PyObject *conv2d_bwd_w(PyObject *module, PyObject *args, PyObject *kwargs
         return NULL;
     if (conv_memory(&v, NULL)) v.c.k.conv2d_bwd_w(&v.d, v.c.n0, v.c.n1, &x.v, &dy.v, dw.v.p, db.v.p, v.scratch);
     return conv_done(&v);
+}
+
+/* Both gradients at once: False where the table has no kernel for that, or uses direct sums for these dims. */
+static PyObject *conv2d_bwd(PyObject *module, PyObject *args, PyObject *kwargs) {
+    (void)module;
+    conv v = CONV;
+    array x, dy, w, dx, dw, db;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "sO&O&O&O&O&O&|$p" CONV_FORMAT ":conv2d_bwd",
+                                     NAMES("table", "x", "dy", "w", "dx", "dw", "db", "add", CONV_NAMES), &v.c.table,
+                                     image, &x, image, &dy, dense, &w, image_out, &dx, dense_out, &dw,
+                                     dense_out_or_none, &db, &v.c.add, CONV_FIELDS(v)) ||
+        !conv_ready(&v, &x, &w, &dy) || !expect(alike(&x, &dx) && is(&dw, w.type, w.n), "dx like x, dw like w") ||
+        !expect(is_or_none(&db, x.type, (size_t)dy.C), "a db for each output"))
+        return NULL;
+    if (!v.c.k.conv2d_bwd || v.c.k.conv2d_algo(&v.d) == ZS_ALGO_DIRECT) Py_RETURN_FALSE;
+    if (conv_memory(&v, w.v.p))
+        v.c.k.conv2d_bwd(&v.d, v.c.n0, v.c.n1, &x.v, &dy.v, v.packed, &dx.v, v.c.add, dw.v.p, db.v.p, v.scratch);
+    PyObject *none = conv_done(&v);
+    Py_XDECREF(none);
+    return none ? Py_NewRef(Py_True) : NULL;
+}
+
+/* Whether these convolutions are computed in another way than by direct sums. */
+static PyObject *conv2d_is_fast(PyObject *module, PyObject *args, PyObject *kwargs) {
+    (void)module;
+    conv v = CONV;
+    array x, w, y;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "sO&O&O&|$" CONV_FORMAT ":conv2d_is_fast",
+                                     NAMES("table", "x", "w", "y", CONV_NAMES), &v.c.table, image, &x, dense, &w, image,
+                                     &y, CONV_FIELDS(v)) ||
+        !conv_ready(&v, &x, &w, &y))
+        return NULL;
+    return PyBool_FromLong(v.c.k.conv2d_algo(&v.d) != ZS_ALGO_DIRECT);
 }
 
 /* --- batch norm and ReLU ----------------------------------------------------------------------------------------- */
@@ -1093,7 +1130,7 @@ static PyObject *tables(PyObject *module, PyObject *unused) {
 
 static PyMethodDef methods[] = {
     {"tables", tables, METH_NOARGS, "tables() -> list of (name, usable here), best last"},
-    KERNEL(conv2d_fwd), KERNEL(conv2d_bwd_x), KERNEL(conv2d_bwd_w),
+    KERNEL(conv2d_fwd), KERNEL(conv2d_bwd_x), KERNEL(conv2d_bwd_w), KERNEL(conv2d_bwd), KERNEL(conv2d_is_fast),
     KERNEL(bn_stats), KERNEL(bn_fwd), KERNEL(bn_bwd_sums), KERNEL(bn_bwd_x), KERNEL(cast),
     KERNEL(relu_fwd), KERNEL(relu_bwd), KERNEL(max_pool_fwd), KERNEL(max_pool_bwd), KERNEL(avg_pool_fwd),
     KERNEL(avg_pool_bwd), KERNEL(gap_fwd), KERNEL(gap_bwd), KERNEL(sum_fwd), KERNEL(scale), KERNEL(fill_zero),

@@ -3,8 +3,8 @@
    released gradsign.py); the paper takes the sum. Sums of signs are integers, so the value is exact.
 
    The share of noise is taken on the first sample: its gradients that are not zero but smaller than 4 eps times its
-   largest one. Where batch norm feeds the pooling directly, whole layers are zero in real arithmetic and have the sign of
-   rounding. */
+   largest one, or times 1/2, the order of one sample's gradient by its logits. Where batch norm feeds the pooling
+   directly, whole layers are zero in real arithmetic and have the sign of rounding. */
 #include <float.h>
 #include <stdlib.h>
 
@@ -40,7 +40,7 @@ static void finish(zs_score_run *run, const zs_graph *graph, void *const *states
     (void)any_live;
     const int bits = run->kernels->dtype == ZS_F64 ? DBL_MANT_DIG : FLT_MANT_DIG;
     int64_t all = 0, below = 0;
-    int top = -1;
+    int top = EXPONENT_ZERO - 1; /* 2^-1 */
     for (int pass = 0; pass < 2; pass++)
         for (int t = 0; t < graph->n_tensors; t++) {
             if (!states[t]) continue;
@@ -61,6 +61,6 @@ static void finish(zs_score_run *run, const zs_graph *graph, void *const *states
 }
 
 const zs_score zs_score_gradsign = {
-    .name = "gradsign", .params = PARAMS, .min_groups = 1, .extra_name = "noise_share",
+    .name = "gradsign", .params = PARAMS, .min_groups = 1, .extra_name = "noise_share", .keeps_signs = true,
     .state_bytes = state_bytes, .observe = observe, .finish_tensor = finish_tensor, .finish = finish,
 };

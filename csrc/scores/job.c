@@ -11,10 +11,16 @@ enum { PASS_SAMPLES = 64, MAX_PASSES = 32 };
 typedef struct pass {
     int group_size, n_groups; /* of all chunks */
     zs_loss loss;
+    zs_algo algo;
+    bool dead;
     bool sink;
     zs_plan *plan;
     zs_engine engine;
     double *losses; /* of a chunk */
+    bool any_nonzero;
+    zs_blame blame;
+    size_t n_bad;   /* gradients that are not finite, and the last node that had one */
+    int bad_node;
 } pass;
 
 typedef struct job_state {
@@ -29,11 +35,7 @@ typedef struct job_state {
     char *shared;
     size_t shared_bytes;
     /* while a pass runs */
-    const pass *now;
-    size_t n_bad;
-    int bad_node;
-    bool any_nonzero;
-    zs_blame blame;
+    pass *now;
 } job_state;
 
 void zs_workspace_free(zs_workspace *w, const zs_backend *backend) {
@@ -44,25 +46,41 @@ void zs_workspace_free(zs_workspace *w, const zs_backend *backend) {
 
 /* --- passes ------------------------------------------------------------------------------------------------------ */
 
-static pass *find_pass(job_state *s, int group_size, zs_loss loss) {
+/* What a pass must be for a score to share it. */
+static pass wanted_pass(const job_state *s, const zs_score_run *r) {
+    const zs_algo algo = s->job->algo == ZS_ALGO_AUTO && r->score->keeps_signs ? ZS_ALGO_DIRECT : s->job->algo;
+    return (pass){.group_size = r->group_size, .n_groups = r->n_groups, .loss = r->loss, .algo = algo,
+                  .dead = s->job->dead || r->score->observes_dead};
+}
+
+static bool fits(const pass *p, const pass *wanted) {
+    return !p->sink && !wanted->sink && p->group_size == wanted->group_size && p->loss == wanted->loss &&
+           p->algo == wanted->algo && p->dead == wanted->dead;
+}
+
+static pass *find_pass(job_state *s, const zs_score_run *r) {
+    const pass wanted = wanted_pass(s, r);
     for (int i = 0; i < s->n_passes; i++)
-        if (s->passes[i].group_size == group_size && s->passes[i].loss == loss) return &s->passes[i];
+        if (fits(&s->passes[i], &wanted)) return &s->passes[i];
     return NULL;
 }
 
-static zs_status join_pass(job_state *s, int group_size, int n_groups, zs_loss loss, bool sink, zs_error *err) {
+static zs_status join_pass(job_state *s, pass wanted, zs_error *err) {
+    const int group_size = wanted.group_size, n_groups = wanted.n_groups;
     if (group_size < 1 || n_groups < 1 || (int64_t)group_size * n_groups > s->job->n_samples)
         return zs_fail(err, ZS_EINVAL, "x: %d group%s of %d need %lld samples, got %lld", n_groups,
                        n_groups == 1 ? "" : "s", group_size, (long long)group_size * n_groups,
                        (long long)s->job->n_samples);
-    pass *p = sink ? NULL : find_pass(s, group_size, loss);
-    if (!p) {
-        if (s->n_passes == MAX_PASSES)
-            return zs_fail(err, ZS_EINVAL, "scores: more than %d different groupings", MAX_PASSES);
-        p = &s->passes[s->n_passes++];
-        *p = (pass){.group_size = group_size, .loss = loss, .sink = sink};
+    for (int i = 0; i < s->n_passes; i++) {
+        pass *p = &s->passes[i];
+        if (!fits(p, &wanted)) continue;
+        if (n_groups > p->n_groups) p->n_groups = n_groups;
+        return ZS_OK;
     }
-    if (n_groups > p->n_groups) p->n_groups = n_groups;
+    if (s->n_passes == MAX_PASSES)
+        return zs_fail(err, ZS_EINVAL, "scores: more than %d different groupings", MAX_PASSES);
+    wanted.blame.node = wanted.bad_node = -1;
+    s->passes[s->n_passes++] = wanted;
     return ZS_OK;
 }
 
@@ -73,11 +91,12 @@ static zs_status find_passes(job_state *s, zs_error *err) {
         if (r->n_groups < r->score->min_groups)
             return zs_fail(err, ZS_EINVAL, "n_batches: %s needs at least %d groups, got %d", r->score->name,
                            r->score->min_groups, r->n_groups);
-        if (join_pass(s, r->group_size, r->n_groups, r->loss, false, err) != ZS_OK) return err->status;
+        if (join_pass(s, wanted_pass(s, r), err) != ZS_OK) return err->status;
     }
-    if (job->sink)
-        return join_pass(s, job->sink->group_size, job->sink->n_groups, job->sink->loss, true, err);
-    return ZS_OK;
+    if (!job->sink) return ZS_OK;
+    const pass sink = {.group_size = job->sink->group_size, .n_groups = job->sink->n_groups, .loss = job->sink->loss,
+                       .algo = job->algo, .dead = job->dead, .sink = true};
+    return join_pass(s, sink, err);
 }
 
 static bool all_zero(const zs_given_weight *w, size_t n) {
@@ -107,7 +126,7 @@ static zs_status make_plans(job_state *s, zs_error *err) {
         if (chunk > p->n_groups) chunk = p->n_groups;
         const zs_plan_spec spec = {
             .kernels = s->job->exec.kernels, .group_size = p->group_size, .n_groups = chunk, .backward = true,
-            .dead = s->job->dead, .all_params = p->sink, .tensor_zero = s->tensor_zero,
+            .dead = p->dead, .all_params = p->sink, .algo = p->algo, .tensor_zero = s->tensor_zero,
         };
         if (zs_plan_make(s->job->graph, &spec, &p->plan, err) != ZS_OK) return err->status;
         s->job->macs = p->plan->macs;
@@ -139,7 +158,7 @@ static void layout(job_state *s, zs_arena *arena) {
     void ***states = zs_arena_take_array(arena, (size_t)job->n_runs, sizeof *states);
     for (int i = 0; i < job->n_runs; i++) {
         const zs_score_run *r = &job->runs[i];
-        const pass *p = find_pass(s, r->group_size, r->loss);
+        const pass *p = find_pass(s, r);
         void **tensors = zs_arena_take_array(arena, n_tensors, sizeof *tensors);
         if (states) states[i] = tensors;
         for (int t = 0; t < g->n_tensors; t++) {
@@ -226,28 +245,24 @@ static void load_weights(job_state *s) {
 
 /* --- running ------------------------------------------------------------------------------------------------------ */
 
-static void note(job_state *s, int node, size_t count) {
+static void note(zs_blame *blame, int node, size_t count) {
     if (count == 0) return;
-    if (s->blame.node < 0 || node < s->blame.node) s->blame.node = node;
-    s->blame.count += count;
+    if (blame->node < 0 || node < blame->node) blame->node = node;
+    blame->count += count;
 }
 
-static void check_inputs(job_state *s) {
+static void check_inputs(const job_state *s, pass *p) {
     const zs_job *job = s->job;
-    int64_t used = 0;
-    for (int i = 0; i < s->n_passes; i++) {
-        const int64_t n = (int64_t)s->passes[i].group_size * s->passes[i].n_groups;
-        if (n > used) used = n;
-    }
+    const int64_t used = (int64_t)p->group_size * p->n_groups;
     const zs_shape shape = job->graph->nodes[0].shape;
     const size_t n = (size_t)used * (size_t)shape.C * (size_t)shape.H * (size_t)shape.W;
     size_t bad = 0;
     for (size_t i = 0; i < n; i++)
         bad += (size_t)!(job->x_dtype == ZS_F64 ? isfinite(((const double *)job->x)[i]) : isfinite(((const float *)job->x)[i]));
-    note(s, 0, bad);
+    note(&p->blame, 0, bad);
     for (int t = 0; t < job->graph->n_tensors; t++)
         if (job->given && job->given[t].data)
-            note(s, job->graph->tensors[t].node,
+            note(&p->blame, job->graph->tensors[t].node,
                  job->exec.kernels->count_nonfinite(job->graph->tensors[t].size, s->weights.tensors[t]));
 }
 
@@ -256,7 +271,7 @@ static void observe(void *self, int tensor, int group, const void *dw) {
     const zs_job *job = s->job;
     const zs_tensor *t = &job->graph->tensors[tensor];
     const zs_kernels *k = job->exec.kernels;
-    const pass *p = s->now;
+    pass *p = s->now;
     if (p->sink) {
         double *out = job->sink->tensors[tensor];
         if (out) {
@@ -270,14 +285,14 @@ static void observe(void *self, int tensor, int group, const void *dw) {
     if (!t->counted) return;
     const size_t bad = k->count_nonfinite(t->size, dw);
     if (bad) {
-        s->n_bad += bad;
-        s->bad_node = t->node; /* the last one is the earliest layer */
+        p->n_bad += bad;
+        p->bad_node = t->node; /* the last one is the earliest layer */
     }
-    if (!s->any_nonzero) s->any_nonzero = k->count_nonzero(t->size, dw) > 0;
+    if (!p->any_nonzero) p->any_nonzero = k->count_nonzero(t->size, dw) > 0;
     if (p->sink) return;
     for (int i = 0; i < job->n_runs; i++) {
         const zs_score_run *r = &job->runs[i];
-        if (r->group_size == p->group_size && r->loss == p->loss && group < r->n_groups && s->states[i][tensor])
+        if (find_pass(s, r) == p && group < r->n_groups && s->states[i][tensor])
             r->score->observe(r, s->states[i][tensor], t, group, dw);
     }
 }
@@ -289,6 +304,7 @@ static zs_status run_pass(job_state *s, pass *p, zs_error *err) {
     const int K = job->graph->nodes[job->graph->n_nodes - 1].shape.C;
     const zs_observer observer = {.self = s, .gradient = observe};
     s->now = p;
+    check_inputs(s, p);
     for (int g = 0; g < p->n_groups; g += p->plan->spec.n_groups) {
         const int n = g + p->plan->spec.n_groups < p->n_groups ? p->plan->spec.n_groups : p->n_groups - g;
         const size_t row = (size_t)g * (size_t)p->group_size;
@@ -299,8 +315,10 @@ static zs_status run_pass(job_state *s, pass *p, zs_error *err) {
         p->engine.blocks_begun = 0;
         if (err->status != ZS_OK) return err->status;
         if (p->sink && job->sink->losses) memcpy(job->sink->losses + g, p->losses, (size_t)n * sizeof(double));
-        note(s, p->engine.blame.node, p->engine.blame.count);
+        note(&p->blame, p->engine.blame.node, p->engine.blame.count);
     }
+    if (p->blame.node < 0) note(&p->blame, p->bad_node, p->n_bad);
+    note(&job->blame, p->blame.node, p->blame.count);
     const int64_t rows = (int64_t)p->group_size * p->n_groups;
     if (rows > job->samples_seen) job->samples_seen = rows;
     return ZS_OK;
@@ -309,7 +327,7 @@ static zs_status run_pass(job_state *s, pass *p, zs_error *err) {
 static void finish_run(job_state *s, int index) {
     zs_score_run *r = &s->job->runs[index];
     const zs_graph *g = s->job->graph;
-    const pass *p = find_pass(s, r->group_size, r->loss);
+    const pass *p = find_pass(s, r);
     const size_t row = r->n_edges > 1 ? (size_t)r->n_edges - 1 : 0;
     bool any_live = false;
     r->value = r->extra = 0;
@@ -323,13 +341,13 @@ static void finish_run(job_state *s, int index) {
         r->value += r->tensor_values[t];
     }
     if (r->score->finish) r->score->finish(r, g, s->states[index], any_live);
-    if (!p->plan->has_path || !s->any_nonzero) {
+    if (!p->plan->has_path || !p->any_nonzero) {
         r->status = ZS_RESULT_NO_SIGNAL;
         r->reason = p->plan->has_path ? "every gradient is exactly zero" : "no path from the images to the logits";
     }
-    if (s->blame.node >= 0 || !isfinite(r->value)) {
+    if (p->blame.node >= 0 || !isfinite(r->value)) {
         r->status = ZS_RESULT_NONFINITE;
-        r->reason = s->blame.node >= 0 ? "values that are not finite" : "the score overflows";
+        r->reason = p->blame.node >= 0 ? "values that are not finite" : "the score overflows";
     }
 }
 
@@ -353,7 +371,7 @@ static void release(job_state *s) {
 }
 
 zs_status zs_job_measure(zs_job *job, zs_error *err) {
-    job_state s = {.job = job, .blame = {.node = -1}};
+    job_state s = {.job = job};
     size_t n_bytes;
     prepare(&s, &n_bytes, err);
     release(&s);
@@ -361,17 +379,14 @@ zs_status zs_job_measure(zs_job *job, zs_error *err) {
 }
 
 zs_status zs_job_run(zs_job *job, zs_error *err) {
-    job_state s = {.job = job, .blame = {.node = -1}, .bad_node = -1};
+    job_state s = {.job = job};
     zs_workspace own = {0}, *workspace = job->workspace ? job->workspace : &own;
     size_t n_bytes;
     if (prepare(&s, &n_bytes, err) != ZS_OK) goto done;
     if (take_memory(&s, workspace, n_bytes, err) != ZS_OK) goto done;
     load_weights(&s);
-    check_inputs(&s);
     for (int i = 0; i < s.n_passes; i++)
         if (run_pass(&s, &s.passes[i], err) != ZS_OK) goto done;
-    if (s.blame.node < 0) note(&s, s.bad_node, s.n_bad);
-    job->blame = s.blame;
     for (int i = 0; i < job->n_runs; i++) finish_run(&s, i);
 done:
     zs_workspace_free(&own, job->exec.backend);

@@ -22,6 +22,7 @@ typedef struct zs_job {
     const zs_graph *graph;
     zs_exec exec;
     zs_dtype dtype;
+    zs_algo algo;
     int init;                     /* zs_init_kind */
     uint64_t seed;
     const zs_given_weight *given; /* [n_tensors] or NULL */

@@ -42,6 +42,8 @@ typedef struct zs_score {
     const char *const *params; /* NULL-terminated names */
     int min_groups;
     bool takes_edges;
+    bool keeps_signs;          /* wants direct sums where the caller leaves the algorithm open */
+    bool observes_dead;        /* wants what cannot reach the loss computed, too */
     const char *extra_name;    /* NULL: none */
     size_t (*state_bytes)(const zs_score_run *run, const zs_tensor *t); /* of one live tensor, zeroed before */
     void (*observe)(const zs_score_run *run, void *state, const zs_tensor *t, int group, const void *dw);

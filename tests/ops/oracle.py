@@ -44,8 +44,8 @@ ROUNDINGS = {
     "conv2d_fwd": 1,  # the product
     "conv2d_bwd_x": 1,
     "conv2d_bwd_w": 1,
-    "bn_stats_mean": 1,  # the division
-    "bn_stats_m2": 3,  # difference, square
+    "conv2d_f4": 37,  # three transforms along two axes, up to 6 products and sums each; the product
+    "bn_stats": 3,  # difference, square or division, join
     "bn_fwd": 2,  # difference, product
     "bn_bwd_sums": 2,  # difference, product
     "bn_bwd_x": 2,  # difference, product
@@ -65,6 +65,16 @@ def bound(kernel: str, terms: float, magnitude: Any, dtype: Any, oracle: bool = 
     """
     n = terms + ROUNDINGS[kernel]
     return n * (UNIT[np.dtype(dtype)] + oracle * UNIT[np.dtype(np.float64)]) * magnitude
+
+
+# Sums over the pixels of a channel are double, but may add up runs of this length in `real` first.
+REAL_RUN = 128
+
+
+def pixel_bound(kernel: str, terms: float, magnitude: Any, dtype: Any) -> Any:
+    """The same for such a sum, against an oracle without rounding."""
+    run = bound(kernel, min(terms, REAL_RUN), magnitude, dtype, oracle=False)
+    return run + bound(kernel, terms, magnitude, np.float64, oracle=False)
 
 
 def assert_close(got: Any, expected: Any, limit: Any, what: str) -> None:
@@ -192,7 +202,7 @@ def check_blocks(call: Callable[..., None], n: int, outputs: Sequence[Array], wh
 
 
 def build(shape: tuple[int, int, int], nodes: Iterable[Node]) -> _core.Graph:
-    """A graph from (op, name, inputs, attrs); inputs count from 0, the image; the last is output."""
+    """A graph from (op, name, inputs, attrs); input 0 is the image, the last node the output."""
     builder = _core.GraphBuilder(*shape)
     last = 0
     for op, name, inputs, attrs in nodes:
@@ -205,7 +215,9 @@ def integer_weights(graph: _core.Graph, rng: np.random.Generator) -> dict[str, A
     """-1, 0 and 1, with gamma 1 and running variance 1 (of the latter the root is not exact)."""
     ones = {"gamma", "running_var"}
     return {
-        t["name"]: np.ones(t["shape"]) if t["role"] in ones else rng.integers(-1, 2, t["shape"]) * 1.0
+        t["name"]: np.ones(t["shape"])
+        if t["role"] in ones
+        else rng.integers(-1, 2, t["shape"]) * 1.0
         for t in graph.tensors()
     }
 
@@ -236,6 +248,7 @@ def run_core(
         dtype=np.dtype(dtype).name,
         n_threads=n_threads,
         kernels=table,
+        algo="direct",
         max_bytes=0,
         dead=dead,
         workspace=None,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -156,18 +156,18 @@ class Problem:
 
     # kernels
 
-    def fwd(self, table: str, relu: bool, x: Array, y: Array, **block: int) -> None:
+    def fwd(self, table: str, relu: bool, x: Array, y: Array, **block: Any) -> None:
         options = {**self.case.geometry, "relu": relu, **block}
         _testing.conv2d_fwd(table, x, self.w, self.bias, y, **options)
 
     def bwd_x(
-        self, table: str, relu: bool, add: bool, dy: Array, x: Array, dx: Array, **block: int
+        self, table: str, relu: bool, add: bool, dy: Array, x: Array, dx: Array, **block: Any
     ) -> None:
         options = {**self.case.geometry, "relu": relu, "add": add, **block}
         _testing.conv2d_bwd_x(table, dy, self.w, x, dx, **options)
 
     def bwd_w(
-        self, table: str, relu: bool, x: Array, dy: Array, dw: Array, db: Array, **block: int
+        self, table: str, relu: bool, x: Array, dy: Array, dw: Array, db: Array, **block: Any
     ) -> None:
         options = {**self.case.geometry, "relu": relu, **block}
         _testing.conv2d_bwd_w(table, x, dy, dw, db if self.case.bias else None, **options)
@@ -178,7 +178,9 @@ class Problem:
         x, w, geometry = self.read(relu), oihw(self.w), self.case.geometry
         return (
             nhwc(ops.conv2d(x, w, self.bias, **geometry)),
-            nhwc(ops.conv2d(abs(x), abs(w), None if self.bias is None else abs(self.b), **geometry)),
+            nhwc(
+                ops.conv2d(abs(x), abs(w), None if self.bias is None else abs(self.b), **geometry)
+            ),
         )
 
     def gradients(self) -> tuple[Array, Array, Array]:
@@ -202,7 +204,7 @@ class Problem:
         )
 
 
-@lru_cache(maxsize=None)
+@cache
 def problem(case: Conv, dtype: Any) -> Problem:
     return Problem(case, dtype)
 
@@ -362,7 +364,7 @@ def test_conv2d_touches_its_block_only(case: Conv, dtype: Any, table: str) -> No
     )
     for add in (False, True):
 
-        def bwd_x(dx: Array, add: bool = add, **block: int) -> None:
+        def bwd_x(dx: Array, add: bool = add, **block: Any) -> None:
             p.bwd_x(table, True, add, p.dy, p.x, dx, **block)
 
         check_blocks(bwd_x, case.n, [p.before], "conv2d_bwd_x")
@@ -386,7 +388,11 @@ def test_conv2d_spreads_nan_as_pytorch_does(case: Conv, dtype: Any, table: str) 
     p.bwd_x(table, True, False, p.dy, p.x, dx)
     p.bwd_w(table, True, p.x, p.dy, dw, garbage(dtype, *p.b.shape))
     with np.errstate(invalid="ignore"):
-        expected_y, expected_dw, (expected_dx, size) = p.y(True)[0], p.dw(True)[0], p.dx(True, False)
+        expected_y, expected_dw, (expected_dx, size) = (
+            p.y(True)[0],
+            p.dw(True)[0],
+            p.dx(True, False),
+        )
     assert np.array_equal(np.isnan(y), np.isnan(expected_y))
     assert np.array_equal(np.isnan(dw), np.isnan(expected_dw))
     limit = bound("conv2d_bwd_x", n_terms(case)["bwd_x"], size, dtype)
@@ -446,9 +452,9 @@ NETWORK = [
     conv("a", 0, 4, 3, bias=True),
     ("relu", "a.relu", [1], {}),
     conv("dw", 2, 8, 3, groups=4, stride=(2, 2)),
-    ("conv2d", "wide", [3], {"out_channels": 5, "kernel": (1, 3), "padding": (0, 2), "dilation": (1, 2)}),
+    conv("wide", 3, 5, kernel=(1, 3), padding=(0, 2), dilation=(1, 2)),
     *head(4),
-]  # fmt: skip
+]
 
 
 @every_table

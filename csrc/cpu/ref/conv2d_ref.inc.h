@@ -14,6 +14,11 @@ static size_t ZS_REF(conv2d_scratch_bytes)(const zs_conv2d *d) {
            sizeof(double);
 }
 
+static zs_algo ZS_REF(conv2d_algo)(const zs_conv2d *d) {
+    (void)d;
+    return ZS_ALGO_DIRECT;
+}
+
 static void ZS_REF(conv2d_fwd)(const zs_conv2d *d, int n0, int n1, const zs_view *x, const void *packed,
                                const void *bias, const zs_view *y, void *scratch) {
     (void)scratch;

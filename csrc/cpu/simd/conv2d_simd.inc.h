@@ -42,16 +42,16 @@ static size_t backward_weights(const zs_conv2d *d) {
     return (size_t)d->groups * (size_t)n_taps(d) * (size_t)per_group_out(d) * round_vec(per_group_in(d));
 }
 
-static size_t ZS_ISA(conv2d_packed_bytes)(const zs_conv2d *d) {
+static size_t direct_packed_bytes(const zs_conv2d *d) {
     const size_t reals =
         is_depthwise(d) ? (size_t)n_taps(d) * round_vec(d->C) : forward_weights(d) + backward_weights(d);
     return reals * sizeof(real);
 }
 
-static void ZS_ISA(conv2d_pack)(const zs_conv2d *d, const void *weights, void *packed) {
+static void direct_pack(const zs_conv2d *d, const void *weights, void *packed) {
     const real *w = weights;
     real *out = packed;
-    memset(packed, 0, ZS_ISA(conv2d_packed_bytes)(d));
+    memset(packed, 0, direct_packed_bytes(d));
     const int I = per_group_in(d), O = per_group_out(d), T = n_taps(d);
     if (is_depthwise(d)) {
         for (int t = 0; t < T; t++) memcpy(out + (size_t)t * round_vec(d->C), w + (size_t)t * (size_t)d->C, (size_t)d->C * sizeof(real));
@@ -119,7 +119,7 @@ static ring weight_ring(const zs_conv2d *d, real *base) {
     return r;
 }
 
-static size_t ZS_ISA(conv2d_scratch_bytes)(const zs_conv2d *d) {
+static size_t direct_scratch_bytes(const zs_conv2d *d) {
     const ring f = forward_ring(d, NULL), b = backward_ring(d, NULL), w = weight_ring(d, NULL);
     size_t reals = ring_reals(&f);
     if (ring_reals(&b) > reals) reals = ring_reals(&b);
@@ -328,7 +328,7 @@ static zs_conv2d flattened(const zs_conv2d *d, int *n0, int *n1, zs_view *const 
     return f;
 }
 
-static void ZS_ISA(conv2d_fwd)(const zs_conv2d *dims, int n0, int n1, const zs_view *x_, const void *packed,
+static void direct_fwd(const zs_conv2d *dims, int n0, int n1, const zs_view *x_, const void *packed,
                                const void *bias, const zs_view *y_, void *scratch) {
     zs_view x = *x_, y = *y_;
     zs_view *const views[] = {&x, &y};
@@ -405,7 +405,7 @@ static void backward_row(const zs_conv2d *d, int n, int h, const zs_view *dy, bo
         }
 }
 
-static void ZS_ISA(conv2d_bwd_x)(const zs_conv2d *dims, int n0, int n1, const zs_view *dy_, const void *packed,
+static void direct_bwd_x(const zs_conv2d *dims, int n0, int n1, const zs_view *dy_, const void *packed,
                                  const zs_view *x_, const zs_view *dx_, bool add, void *scratch) {
     zs_view dy = *dy_, x = dims->relu ? *x_ : (zs_view){0}, dx = *dx_;
     zs_view *const views[] = {&dy, &x, &dx};
@@ -576,7 +576,7 @@ static void bias_row(const zs_conv2d *d, const real *g, ptrdiff_t step, real *db
     }
 }
 
-static void ZS_ISA(conv2d_bwd_w)(const zs_conv2d *dims, int n0, int n1, const zs_view *x_, const zs_view *dy_, void *dw,
+static void direct_bwd_w(const zs_conv2d *dims, int n0, int n1, const zs_view *x_, const zs_view *dy_, void *dw,
                                  void *db, void *scratch) {
     zs_view x = *x_, dy = *dy_;
     zs_view *const views[] = {&x, &dy};

@@ -42,13 +42,13 @@ INLINE void centred_sums(int U, int n_lanes, int n, pixels x, const real *shift,
     for (; i + CHAINS <= n; i += CHAINS, x.p += CHAINS * x.step)
         for (int j = 0; j < CHAINS; j++)
             for (int u = 0; u < U; u++) {
-                const vec d = v_load_n(x.p + j * x.step + u * VL, n_lanes) - k[u];
+                const vec d = v_load_lanes(x.p + j * x.step + u * VL, n_lanes) - k[u];
                 sum[u][j] += d;
                 squares[u][j] += d * d;
             }
     for (; i < n; i++, x.p += x.step)
         for (int u = 0; u < U; u++) {
-            const vec d = v_load_n(x.p + u * VL, n_lanes) - k[u];
+            const vec d = v_load_lanes(x.p + u * VL, n_lanes) - k[u];
             sum[u][0] += d;
             squares[u][0] += d * d;
         }
@@ -62,37 +62,38 @@ INLINE void centred_sums(int U, int n_lanes, int n, pixels x, const real *shift,
     }
 }
 
-/* Chan, Golub and LeVeque (1983): n pixels join the `seen` before them; shift becomes the mean of the n. */
-INLINE void join_chunk(int n_channels, int n, double seen, const real *s, const real *q, real *shift, double *mean,
-                       double *m2) {
+/* Chan, Golub and LeVeque (1983): n pixels join the `seen` before them; shift becomes the mean of the n. Means count from
+   base, so that no rounding is larger than one of a deviation. */
+INLINE void join_chunk(int n_channels, int n, double seen, const real *s, const real *q, const real *base, real *shift,
+                       double *mean, double *m2) {
     const double all = seen + n, r = 1.0 / n, part = n / all, between = seen * part;
     for (int i = 0; i < n_channels; i++) {
-        const double sum = (double)s[i], offset = sum * r, chunk_mean = (double)shift[i] + offset;
+        const double sum = (double)s[i], offset = sum * r, chunk_mean = ((double)shift[i] - (double)base[i]) + offset;
         const double inner = (double)q[i] - sum * offset, delta = chunk_mean - mean[i];
         mean[i] += delta * part;
         m2[i] += (inner < 0 ? 0 : inner) + delta * delta * between; /* rounding may leave less than nothing; NaN stays */
-        shift[i] = (real)chunk_mean;
+        shift[i] = (real)((double)base[i] + chunk_mean);
     }
 }
 
 INLINE void bn_stats_strip(int U, int c, int n_lanes, zs_shape s, int n0, int n1, const zs_view *x, double *mean,
                            double *m2) {
     const int n_channels = n_lanes < VL ? n_lanes : U * VL, n_pixels = s.H * s.W;
-    real copy[CHUNK * SUM_CHANNELS], shift[SUM_CHANNELS] = {0}, sums[SUM_CHANNELS], squares[SUM_CHANNELS];
+    real copy[CHUNK * SUM_CHANNELS], base[SUM_CHANNELS] = {0}, shift[SUM_CHANNELS], sums[SUM_CHANNELS], squares[SUM_CHANNELS];
     double strip_mean[SUM_CHANNELS] = {0}, strip_m2[SUM_CHANNELS] = {0}, seen = 0;
     for (int n = n0; n < n1; n++)
         for (int i = 0; i < n_pixels; i += CHUNK) {
             const int count = n_pixels - i < CHUNK ? n_pixels - i : CHUNK;
             const pixels p = plane_run(s, x, n, i, count, c, n_channels, copy);
             if (seen == 0) {
-                centred_sums(U, n_lanes, count, p, shift, sums, squares);
-                for (int k = 0; k < U * VL; k++) shift[k] = sums[k] / (real)count;
+                centred_sums(U, n_lanes, count, p, base, sums, squares);
+                for (int k = 0; k < U * VL; k++) base[k] = shift[k] = sums[k] / (real)count;
             }
             centred_sums(U, n_lanes, count, p, shift, sums, squares);
-            join_chunk(U * VL, count, seen, sums, squares, shift, strip_mean, strip_m2);
+            join_chunk(U * VL, count, seen, sums, squares, base, shift, strip_mean, strip_m2);
             seen += count;
         }
-    memcpy(mean + c, strip_mean, (size_t)n_channels * sizeof(double));
+    for (int k = 0; k < n_channels; k++) mean[c + k] = (double)base[k] + strip_mean[k];
     memcpy(m2 + c, strip_m2, (size_t)n_channels * sizeof(double));
 }
 
@@ -108,13 +109,13 @@ INLINE void bn_fwd_strip(int U, int c, int n_lanes, int C, int W, const real *x,
                          ptrdiff_t sy) {
     vec mean[4], scale[4], beta[4];
     for (int u = 0; u < U; u++) {
-        mean[u] = v_load_n(coef + c + u * VL, n_lanes);
-        scale[u] = v_load_n(coef + C + c + u * VL, n_lanes);
-        beta[u] = v_load_n(coef + 2 * C + c + u * VL, n_lanes);
+        mean[u] = v_load_lanes(coef + c + u * VL, n_lanes);
+        scale[u] = v_load_lanes(coef + C + c + u * VL, n_lanes);
+        beta[u] = v_load_lanes(coef + 2 * C + c + u * VL, n_lanes);
     }
     for (x += c, y += c; W > 0; W--, x += sx, y += sy)
         for (int u = 0; u < U; u++)
-            v_store_n(y + u * VL, (v_load_n(x + u * VL, n_lanes) - mean[u]) * scale[u] + beta[u], n_lanes);
+            v_store_lanes(y + u * VL, (v_load_lanes(x + u * VL, n_lanes) - mean[u]) * scale[u] + beta[u], n_lanes);
 }
 
 static void ZS_ISA(bn_fwd)(zs_shape s, int n0, int n1, const zs_view *x, const void *coef, const zs_view *y) {
@@ -134,15 +135,15 @@ INLINE void backward_sums(int U, int n_lanes, int n, pixels dy, pixels x, const 
     for (; i + CHAINS <= n; i += CHAINS, x.p += CHAINS * x.step, dy.p += CHAINS * dy.step)
         for (int j = 0; j < CHAINS; j++)
             for (int u = 0; u < U; u++) {
-                const vec g = v_load_n(dy.p + j * dy.step + u * VL, n_lanes);
+                const vec g = v_load_lanes(dy.p + j * dy.step + u * VL, n_lanes);
                 sum[u][j] += g;
-                products[u][j] += g * (v_load_n(x.p + j * x.step + u * VL, n_lanes) - mean[u]);
+                products[u][j] += g * (v_load_lanes(x.p + j * x.step + u * VL, n_lanes) - mean[u]);
             }
     for (; i < n; i++, x.p += x.step, dy.p += dy.step)
         for (int u = 0; u < U; u++) {
-            const vec g = v_load_n(dy.p + u * VL, n_lanes);
+            const vec g = v_load_lanes(dy.p + u * VL, n_lanes);
             sum[u][0] += g;
-            products[u][0] += g * (v_load_n(x.p + u * VL, n_lanes) - mean[u]);
+            products[u][0] += g * (v_load_lanes(x.p + u * VL, n_lanes) - mean[u]);
         }
     for (int u = 0; u < U; u++) {
         for (int j = 1; j < CHAINS; j++) {
@@ -164,7 +165,7 @@ INLINE void bn_bwd_sums_strip(int U, int c, int n_lanes, zs_shape s, int n0, int
     real copy[2][CHUNK * SUM_CHANNELS];
     double sums[SUM_CHANNELS] = {0}, products[SUM_CHANNELS] = {0};
     vec mean[4];
-    for (int u = 0; u < U; u++) mean[u] = v_load_n(coef + c + u * VL, n_lanes);
+    for (int u = 0; u < U; u++) mean[u] = v_load_lanes(coef + c + u * VL, n_lanes);
     for (int n = n0; n < n1; n++)
         for (int i = 0; i < n_pixels; i += CHUNK) {
             const int count = n_pixels - i < CHUNK ? n_pixels - i : CHUNK;
@@ -185,17 +186,17 @@ INLINE void bn_bwd_x_strip(int U, int c, int n_lanes, int C, int W, const real *
     vec mean[4], a[4], b[4], k[4];
     for (int u = 0; u < U; u++) {
         const real *p = coef + c + u * VL;
-        mean[u] = v_load_n(p, n_lanes);
-        a[u] = v_load_n(p + C, n_lanes);
-        b[u] = v_load_n(p + 2 * C, n_lanes);
-        k[u] = v_load_n(p + 3 * C, n_lanes);
+        mean[u] = v_load_lanes(p, n_lanes);
+        a[u] = v_load_lanes(p + C, n_lanes);
+        b[u] = v_load_lanes(p + 2 * C, n_lanes);
+        k[u] = v_load_lanes(p + 3 * C, n_lanes);
     }
     for (x += c, dy += c, dx += c; W > 0; W--, x += sx, dy += sdy, dx += sdx)
         for (int u = 0; u < U; u++) {
-            vec v = a[u] * v_load_n(dy + u * VL, n_lanes) - b[u];
-            v -= k[u] * (v_load_n(x + u * VL, n_lanes) - mean[u]);
-            if (add) v += v_load_n(dx + u * VL, n_lanes);
-            v_store_n(dx + u * VL, v, n_lanes);
+            vec v = a[u] * v_load_lanes(dy + u * VL, n_lanes) - b[u];
+            v -= k[u] * (v_load_lanes(x + u * VL, n_lanes) - mean[u]);
+            if (add) v += v_load_lanes(dx + u * VL, n_lanes);
+            v_store_lanes(dx + u * VL, v, n_lanes);
         }
 }
 
@@ -220,16 +221,16 @@ static void ZS_ISA(relu_fwd)(zs_shape s, int n0, int n1, const zs_view *x, const
             for (int w = 0; w < r.W; w++) {
                 const real *p = at(x, n, h, w);
                 real *out = at_mut(y, n, h, w);
-                for (int c = 0; c < r.C; c += VL) v_store_n(out + c, v_relu(v_load_n(p + c, r.C - c)), r.C - c);
+                for (int c = 0; c < r.C; c += VL) v_store_lanes(out + c, v_relu(v_load_lanes(p + c, r.C - c)), r.C - c);
             }
 }
 
 INLINE void relu_bwd_run(int n, const real *y, const real *dy, real *dx, bool add) {
     for (int i = 0; i < n; i += VL) {
-        const mask stopped = v_load_n(y + i, n - i) <= (vec){0}; /* NaN passes */
-        vec g = v_select(stopped, (vec){0}, v_load_n(dy + i, n - i));
-        if (add) g += v_load_n(dx + i, n - i);
-        v_store_n(dx + i, g, n - i);
+        const mask stopped = v_load_lanes(y + i, n - i) <= (vec){0}; /* NaN passes */
+        vec g = v_select(stopped, (vec){0}, v_load_lanes(dy + i, n - i));
+        if (add) g += v_load_lanes(dx + i, n - i);
+        v_store_lanes(dx + i, g, n - i);
     }
 }
 

@@ -48,13 +48,13 @@ INLINE mask exceeds(vec v, vec best) { return (v > best) | (v != v); } /* NaN ex
 INLINE void max_fwd_window(int U, int c, int n_lanes, int R, int S, const real *x, ptrdiff_t sh, ptrdiff_t sw, real *y) {
     for (int u = 0; u < U; u++) {
         const real *p = x + c + u * VL;
-        vec best = v_load_n(p, n_lanes);
+        vec best = v_load_lanes(p, n_lanes);
         for (int r = 0; r < R; r++)
             for (int s = r == 0; s < S; s++) {
-                const vec v = v_load_n(p + r * sh + s * sw, n_lanes);
+                const vec v = v_load_lanes(p + r * sh + s * sw, n_lanes);
                 best = v_select(exceeds(v, best), v, best);
             }
-        v_store_n(y + c + u * VL, best, n_lanes);
+        v_store_lanes(y + c + u * VL, best, n_lanes);
     }
 }
 
@@ -82,20 +82,20 @@ INLINE void max_bwd_window(int U, int c, int n_lanes, int R, int S, const real *
     for (int u = 0; u < U; u++) {
         const real *p = x + c + u * VL;
         real *out = dx + c + u * VL;
-        vec best = v_load_n(p, n_lanes);
+        vec best = v_load_lanes(p, n_lanes);
         ints place = {0}; /* number of the cell */
         for (int r = 0; r < R; r++)
             for (int s = r == 0; s < S; s++) {
-                const vec v = v_load_n(p + r * sh + s * sw, n_lanes);
+                const vec v = v_load_lanes(p + r * sh + s * sw, n_lanes);
                 const mask m = exceeds(v, best);
                 best = v_select(m, v, best);
                 place = (place & ~(ints)m) | ((ints)m & (r * S + s));
             }
-        const vec g = v_load_n(dy + c + u * VL, n_lanes);
+        const vec g = v_load_lanes(dy + c + u * VL, n_lanes);
         for (int r = 0; r < R; r++)
             for (int s = 0; s < S; s++) {
                 real *cell = out + r * dh + s * dw;
-                v_store_n(cell, v_load_n(cell, n_lanes) + v_select(place == r * S + s, g, (vec){0}), n_lanes);
+                v_store_lanes(cell, v_load_lanes(cell, n_lanes) + v_select(place == r * S + s, g, (vec){0}), n_lanes);
             }
     }
 }
@@ -135,8 +135,8 @@ INLINE void avg_fwd_window(int U, int c, int n_lanes, int R, int S, const real *
     for (int u = 0; u < U; u++) sum[u] = (vec){0};
     for (int r = 0; r < R; r++)
         for (int s = 0; s < S; s++)
-            for (int u = 0; u < U; u++) sum[u] += v_load_n(x + r * sh + s * sw + c + u * VL, n_lanes);
-    for (int u = 0; u < U; u++) v_store_n(y + c + u * VL, sum[u] * weight, n_lanes);
+            for (int u = 0; u < U; u++) sum[u] += v_load_lanes(x + r * sh + s * sw + c + u * VL, n_lanes);
+    for (int u = 0; u < U; u++) v_store_lanes(y + c + u * VL, sum[u] * weight, n_lanes);
 }
 
 /* One row of 3 x 3, stride 1, padding 1: sums of columns of R cells slide along; the outermost windows are 2 wide. */
@@ -146,18 +146,18 @@ INLINE void avg3_fwd_row(int U, int c, int n_lanes, int R, int W, const real *x,
         const real *p = x + c + u * VL;
         real *out = y + c + u * VL;
         vec left = {0}, middle = {0}, right, share = v_set(weight[1]);
-        for (int r = 0; r < R; r++) middle += v_load_n(p + r * sh, n_lanes);
+        for (int r = 0; r < R; r++) middle += v_load_lanes(p + r * sh, n_lanes);
         for (int w = 1; w < W; w++) {
             p += sw;
-            right = v_load_n(p, n_lanes);
-            for (int r = 1; r < R; r++) right += v_load_n(p + r * sh, n_lanes);
-            v_store_n(out, (left + middle + right) * share, n_lanes);
+            right = v_load_lanes(p, n_lanes);
+            for (int r = 1; r < R; r++) right += v_load_lanes(p + r * sh, n_lanes);
+            v_store_lanes(out, (left + middle + right) * share, n_lanes);
             left = middle;
             middle = right;
             share = v_set(weight[0]);
             out += sy;
         }
-        v_store_n(out, (left + middle) * weight[1], n_lanes);
+        v_store_lanes(out, (left + middle) * weight[1], n_lanes);
     }
 }
 
@@ -185,10 +185,12 @@ static void ZS_ISA(avg_pool_fwd)(const zs_pool *d, int n0, int n1, const zs_view
         for (int p = 0; p < d->P; p++) {
             const cells row = rows_of(d, p);
             const int R = row.hi - row.lo;
-            for (int q = 0; q < d->Q; q++) {
+            real weight = 0;
+            for (int q = 0, of = -1; q < d->Q; q++) {
                 const cells column = columns_of(d, q);
                 const int S = column.hi - column.lo;
-                FOR_WINDOW(avg_fwd_window, d->C, R, S, at(x, n, row.first, column.first), x->sh, x->sw, share(d, R, S),
+                if (S != of) weight = share(d, R, of = S); /* a division, rarely */
+                FOR_WINDOW(avg_fwd_window, d->C, R, S, at(x, n, row.first, column.first), x->sh, x->sw, weight,
                            at_mut(y, n, p, q));
             }
         }
@@ -204,23 +206,23 @@ INLINE void avg3_bwd_row(int U, int c, int n_lanes, int R, int W, const real *dy
         for (int r = 0; r < R; r++) {
             inside[r] = v_set(weight[0][r]);
             side[r] = v_set(weight[1][r]);
-            middle += side[r] * v_load_n(p + r * sh, n_lanes);
+            middle += side[r] * v_load_lanes(p + r * sh, n_lanes);
         }
         for (int w = 1; w < W; w++) {
             p += sw;
             vec right = {0};
             for (int r = 0; r < R; r++)
-                right += (w < W - 1 ? inside[r] : side[r]) * v_load_n(p + r * sh, n_lanes);
+                right += (w < W - 1 ? inside[r] : side[r]) * v_load_lanes(p + r * sh, n_lanes);
             vec v = left + middle + right;
-            if (add) v += v_load_n(out, n_lanes);
-            v_store_n(out, v, n_lanes);
+            if (add) v += v_load_lanes(out, n_lanes);
+            v_store_lanes(out, v, n_lanes);
             left = middle;
             middle = right;
             out += sdx;
         }
         vec v = left + middle;
-        if (add) v += v_load_n(out, n_lanes);
-        v_store_n(out, v, n_lanes);
+        if (add) v += v_load_lanes(out, n_lanes);
+        v_store_lanes(out, v, n_lanes);
     }
 }
 
@@ -243,6 +245,45 @@ static void avg3_bwd(const zs_pool *d, int n0, int n1, const zs_view *dy, const 
         }
 }
 
+INLINE void avg_bwd_window(int U, int c, int n_lanes, int R, int S, const real *dy, real weight, real *dx, ptrdiff_t sh,
+                           ptrdiff_t sw, bool add) {
+    for (int u = 0; u < U; u++) {
+        const vec g = weight * v_load_lanes(dy + c + u * VL, n_lanes);
+        for (int r = 0; r < R; r++)
+            for (int s = 0; s < S; s++) {
+                real *cell = dx + r * sh + s * sw + c + u * VL;
+                vec v = g;
+                if (add) v += v_load_lanes(cell, n_lanes);
+                v_store_lanes(cell, v, n_lanes);
+            }
+    }
+}
+
+/* Windows that do not overlap: each writes its own cells. */
+static void avg_bwd_apart(const zs_pool *d, int n0, int n1, const zs_view *dy, const zs_view *dx, bool add) {
+    const zs_window *win = &d->win;
+    const bool covers = win->R == win->stride_h && win->S == win->stride_w && d->P * win->R - win->pad_h >= d->H &&
+                        d->Q * win->S - win->pad_w >= d->W;
+    if (!add && !covers) clear((zs_shape){d->C, d->H, d->W}, n0, n1, dx);
+    for (int n = n0; n < n1; n++)
+        for (int p = 0; p < d->P; p++) {
+            const cells row = rows_of(d, p);
+            const int R = row.hi - row.lo;
+            real weight = 0;
+            for (int q = 0, of = -1; q < d->Q; q++) {
+                const cells column = columns_of(d, q);
+                const int S = column.hi - column.lo;
+                if (S != of) weight = share(d, R, of = S);
+                const real *g = at(dy, n, p, q);
+                real *out = at_mut(dx, n, row.first, column.first);
+                if (add)
+                    FOR_WINDOW(avg_bwd_window, d->C, R, S, g, weight, out, dx->sh, dx->sw, true);
+                else
+                    FOR_WINDOW(avg_bwd_window, d->C, R, S, g, weight, out, dx->sh, dx->sw, false);
+            }
+        }
+}
+
 /* Windows [lo, hi) of `n` whose undilated cells cover coordinate i; moves on from those of i - 1. */
 INLINE void advance(int i, int stride, int pad, int kernel, int n, int *lo, int *hi) {
     while (*lo < n && *lo * stride - pad + kernel <= i) ++*lo;
@@ -259,12 +300,12 @@ INLINE void avg_bwd_pixel(int U, int c, int n_lanes, const zs_pool *d, const zs_
         for (int q = q0; q < q1; q++) {
             const cells column = columns_of(d, q);
             const real weight = share(d, row.hi - row.lo, column.hi - column.lo), *g = at(dy, n, p, q) + c;
-            for (int u = 0; u < U; u++) sum[u] += weight * v_load_n(g + u * VL, n_lanes);
+            for (int u = 0; u < U; u++) sum[u] += weight * v_load_lanes(g + u * VL, n_lanes);
         }
     }
     for (int u = 0; u < U; u++) {
-        if (add) sum[u] += v_load_n(dx + c + u * VL, n_lanes);
-        v_store_n(dx + c + u * VL, sum[u], n_lanes);
+        if (add) sum[u] += v_load_lanes(dx + c + u * VL, n_lanes);
+        v_store_lanes(dx + c + u * VL, sum[u], n_lanes);
     }
 }
 
@@ -274,6 +315,10 @@ static void ZS_ISA(avg_pool_bwd)(const zs_pool *d, int n0, int n1, const zs_view
         return;
     }
     const zs_window win = d->win;
+    if (win.R <= win.stride_h && win.S <= win.stride_w) {
+        avg_bwd_apart(d, n0, n1, dy, dx, add);
+        return;
+    }
     for (int n = n0; n < n1; n++)
         for (int h = 0, p0 = 0, p1 = 0; h < d->H; h++) {
             advance(h, win.stride_h, win.pad_h, win.R, d->P, &p0, &p1);
@@ -305,12 +350,12 @@ static void ZS_ISA(gap_fwd)(zs_shape s, int n0, int n1, const zs_view *x, const 
 INLINE void gap_bwd_strip(int U, int c, int n_lanes, int W, const real *dy, real weight, real *dx, ptrdiff_t sdx,
                           bool add) {
     vec g[4];
-    for (int u = 0; u < U; u++) g[u] = weight * v_load_n(dy + c + u * VL, n_lanes);
+    for (int u = 0; u < U; u++) g[u] = weight * v_load_lanes(dy + c + u * VL, n_lanes);
     for (dx += c; W > 0; W--, dx += sdx)
         for (int u = 0; u < U; u++) {
             vec v = g[u];
-            if (add) v += v_load_n(dx + u * VL, n_lanes);
-            v_store_n(dx + u * VL, v, n_lanes);
+            if (add) v += v_load_lanes(dx + u * VL, n_lanes);
+            v_store_lanes(dx + u * VL, v, n_lanes);
         }
 }
 
@@ -338,14 +383,14 @@ INLINE void sum_pixels(int U, int c, int n_lanes, int n_pixels, int C, ptrdiff_t
         for (int u = 0; u < U; u++) {
             vec mean = {0}, scale = v_set((real)terms[t].coef);
             if (bn) {
-                mean = v_load_n(bn + group_offset + c + u * VL, n_lanes);
-                scale *= v_load_n(bn + group_offset + C + c + u * VL, n_lanes);
+                mean = v_load_lanes(bn + group_offset + c + u * VL, n_lanes);
+                scale *= v_load_lanes(bn + group_offset + C + c + u * VL, n_lanes);
             }
-            for (int j = 0; j < n_pixels; j++) sum[j * U + u] += (v_load_n(x + j * sx + u * VL, n_lanes) - mean) * scale;
+            for (int j = 0; j < n_pixels; j++) sum[j * U + u] += (v_load_lanes(x + j * sx + u * VL, n_lanes) - mean) * scale;
         }
     }
     for (int j = 0; j < n_pixels; j++)
-        for (int u = 0; u < U; u++) v_store_n(y + j * sy + c + u * VL, sum[j * U + u], n_lanes);
+        for (int u = 0; u < U; u++) v_store_lanes(y + j * sy + c + u * VL, sum[j * U + u], n_lanes);
 }
 
 INLINE void sum_fwd_strip(int U, int c, int n_lanes, int C, int W, ptrdiff_t group_offset, int n_terms,
@@ -354,7 +399,7 @@ INLINE void sum_fwd_strip(int U, int c, int n_lanes, int C, int W, ptrdiff_t gro
     for (int t = 0; t < n_terms; t++)
         for (int u = 0; u < U && terms[t].bn; u++)
             bias[u] += (real)terms[t].coef *
-                       v_load_n((const real *)terms[t].bn + group_offset + 2 * C + c + u * VL, n_lanes);
+                       v_load_lanes((const real *)terms[t].bn + group_offset + 2 * C + c + u * VL, n_lanes);
     const int step = SUM_VECS / U;
     int w = 0;
     for (; w + step <= W; w += step)
@@ -375,9 +420,10 @@ static void ZS_ISA(sum_fwd)(zs_shape s, int n0, int n1, int group, int n_terms, 
 
 INLINE void scale_run(int n, const real *x, real coef, real *y, bool add) {
     for (int i = 0; i < n; i += VL) {
-        vec v = coef * v_load_n(x + i, n - i);
-        if (add) v += v_load_n(y + i, n - i);
-        v_store_n(y + i, v, n - i);
+        const vec v = v_load_lanes(x + i, n - i);
+        vec before = {0};
+        if (add) before = v_load_lanes(y + i, n - i);
+        v_store_lanes(y + i, add ? before + coef * v : coef * v, n - i);
     }
 }
 

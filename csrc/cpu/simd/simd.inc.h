@@ -49,6 +49,54 @@ INLINE real *at_mut(const zs_view *v, ptrdiff_t n, ptrdiff_t h, ptrdiff_t w) {
     return (real *)v->p + n * v->sn + h * v->sh + w * v->sw;
 }
 
+#ifdef __clang__ /* fuses a * b + c where it is written so, not where the operations happen to meet in a basic block */
+#pragma clang fp contract(on)
+#endif
+
+/* v_load_n and v_store_n with the ISA's masks, where it has them. Compilers call memcpy for the latter's tails, which costs
+   ten times what the arithmetic does: 14 GB/s instead of 110 for batch norm of 24 channels in vectors of 16. */
+#ifdef __AVX2__
+#include <immintrin.h>
+#endif
+
+#ifdef __AVX512F__
+INLINE vec v_load_lanes(const real *p, int n) {
+    if (n >= VL) return v_load(p);
+    const unsigned m = (1u << n) - 1;
+    return sizeof(real) == 4 ? (vec)_mm512_maskz_loadu_ps((__mmask16)m, p) : (vec)_mm512_maskz_loadu_pd((__mmask8)m, p);
+}
+INLINE void v_store_lanes(real *p, vec v, int n) {
+    const unsigned m = (1u << (n & (VL - 1))) - 1;
+    if (n >= VL)
+        v_store(p, v);
+    else if (sizeof(real) == 4)
+        _mm512_mask_storeu_ps(p, (__mmask16)m, (__m512)v);
+    else
+        _mm512_mask_storeu_pd(p, (__mmask8)m, (__m512d)v);
+}
+#elif defined __AVX2__
+INLINE __m256i lanes_below(int n) {
+    static const int window[16] = {-1, -1, -1, -1, -1, -1, -1, -1};
+    return _mm256_loadu_si256((const __m256i *)(window + 8 - (size_t)n * sizeof(real) / 4));
+}
+INLINE vec v_load_lanes(const real *p, int n) {
+    if (n >= VL) return v_load(p);
+    return sizeof(real) == 4 ? (vec)_mm256_maskload_ps((const float *)p, lanes_below(n))
+                             : (vec)_mm256_maskload_pd((const double *)p, lanes_below(n));
+}
+INLINE void v_store_lanes(real *p, vec v, int n) {
+    if (n >= VL)
+        v_store(p, v);
+    else if (sizeof(real) == 4)
+        _mm256_maskstore_ps((float *)p, lanes_below(n), (__m256)v);
+    else
+        _mm256_maskstore_pd((double *)p, lanes_below(n), (__m256d)v);
+}
+#else
+INLINE vec v_load_lanes(const real *p, int n) { return v_load_n(p, n); }
+INLINE void v_store_lanes(real *p, vec v, int n) { v_store_n(p, v, n); }
+#endif
+
 INLINE vec v_abs(vec x) { return (vec)((mask)x & ~(mask)v_set((real)-0.0)); }
 
 /* Integers as wide as a real, to keep or to add up masks in. */

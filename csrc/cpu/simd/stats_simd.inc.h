@@ -56,7 +56,7 @@ static void ZS_ISA(signs)(size_t n, const void *g, double tol, int32_t *sum) {
     const vec t = v_set(real_below(tol));
     for (size_t i = 0; i < n; i += VL) {
         const size_t left = n - i < VL ? n - i : VL;
-        const vec v = v_load_n(p + i, (int)left);
+        const vec v = v_load_lanes(p + i, (int)left);
         const ints sign = (ints)(-v > t) - (ints)(v > t); /* a mask is -1 where true */
         signs_vec s = {0};
         if (left == VL) {
@@ -80,7 +80,7 @@ typedef struct reach {
     real edges[HISTOGRAM_EDGES];
 } reach;
 
-static void reach_block(const real *v, int n_edges, reach *r) {
+INLINE void reach_block(const real *v, int n_edges, reach *r) {
     vec least = v_set((real)INFINITY), greatest = v_set(-1);
     ints valid = {0};
     for (int i = 0; i < HISTOGRAM_VECS * VL; i += VL) {
@@ -112,14 +112,13 @@ static void histogram_part(size_t n, const real *g, int n_edges, const double *e
     reach r = {0};
     real v[HISTOGRAM_VECS * VL];
     for (int e = 0; e < n_edges; e++) r.edges[e] = (real)edges[e];
-    for (size_t i = 0; i < n; i += HISTOGRAM_VECS * VL)
-        if (n - i >= HISTOGRAM_VECS * VL) {
+    for (size_t i = 0; i < n; i += HISTOGRAM_VECS * VL) {
+        if (n - i >= HISTOGRAM_VECS * VL)
             for (int j = 0; j < HISTOGRAM_VECS * VL; j += VL) v_store(v + j, v_abs(v_load(g + i + j)));
-            reach_block(v, n_edges, &r);
-        } else {
+        else
             for (size_t j = 0; j < HISTOGRAM_VECS * VL; j++) v[j] = i + j < n ? (real)fabs((double)g[i + j]) : (real)NAN;
-            reach_block(v, n_edges, &r);
-        }
+        reach_block(v, n_edges, &r);
+    }
     int64_t above = 0, next = 0; /* of edge e, e + 1 */
     for (int e = n_edges - 1; e >= 0; e--) {
         above += r.below[e + 1];
@@ -137,7 +136,7 @@ static void ZS_ISA(histogram)(size_t n, const void *g, int n_edges, const double
 static size_t ZS_ISA(count_nonfinite)(size_t n, const void *g) {
     ints sum = {0};
     for (size_t i = 0; i < n; i += VL) {
-        const vec v = v_load_n((const real *)g + i, n - i < VL ? (int)(n - i) : VL);
+        const vec v = v_load_lanes((const real *)g + i, n - i < VL ? (int)(n - i) : VL);
         sum += (ints)((v - v) != (vec){0});
     }
     return (size_t)v_count(sum);
@@ -146,13 +145,13 @@ static size_t ZS_ISA(count_nonfinite)(size_t n, const void *g) {
 static size_t ZS_ISA(count_nonzero)(size_t n, const void *g) {
     ints sum = {0};
     for (size_t i = 0; i < n; i += VL) {
-        const vec v = v_load_n((const real *)g + i, n - i < VL ? (int)(n - i) : VL);
+        const vec v = v_load_lanes((const real *)g + i, n - i < VL ? (int)(n - i) : VL);
         sum += (ints)(v != (vec){0});
     }
     return (size_t)v_count(sum);
 }
 
-/* Transpositions. Reads and writes differ in order; the inner loops are short enough to keep both in L1. */
+/* Transpositions, by tiles of channels that stay in L1 with all they read and write. */
 
 static inline real read_as(zs_dtype dtype, const void *p, size_t i) {
     return dtype == ZS_F64 ? (real)((const double *)p)[i] : (real)((const float *)p)[i];
@@ -176,16 +175,15 @@ static void ZS_ISA(load_images)(zs_shape s, int n, zs_dtype dtype, const void *x
         load_images_as(s, n, ZS_F32, x, y);
 }
 
-enum { TILE = 16 }; /* output channels: whole cache lines of floats on the inner side */
+INLINE size_t tile_end(size_t start, size_t n, size_t size) { return start + n < size ? start + n : size; }
 
 INLINE void load_weight_as(const zs_tensor *t, zs_dtype dtype, const void *w, real *out) {
-    const size_t O = (size_t)t->O, I = (size_t)t->I, RS = (size_t)t->R * (size_t)t->S;
-    for (size_t o0 = 0; o0 < O; o0 += TILE) {
-        const size_t o1 = o0 + TILE < O ? o0 + TILE : O;
+    const size_t O = (size_t)t->O, I = (size_t)t->I, RS = (size_t)t->R * (size_t)t->S, tile = 16;
+    for (size_t o0 = 0; o0 < O; o0 += tile)
         for (size_t i = 0; i < I; i++)
             for (size_t r = 0; r < RS; r++)
-                for (size_t o = o0; o < o1; o++) out[(r * I + i) * O + o] = read_as(dtype, w, (o * I + i) * RS + r);
-    }
+                for (size_t o = o0; o < tile_end(o0, tile, O); o++)
+                    out[(r * I + i) * O + o] = read_as(dtype, w, (o * I + i) * RS + r);
 }
 
 static void ZS_ISA(load_weight)(const zs_tensor *t, zs_dtype dtype, const void *w, void *out) {
@@ -196,11 +194,11 @@ static void ZS_ISA(load_weight)(const zs_tensor *t, zs_dtype dtype, const void *
 }
 
 static void ZS_ISA(store_weight)(const zs_tensor *t, const void *w, double *out) {
-    const size_t O = (size_t)t->O, I = (size_t)t->I, RS = (size_t)t->R * (size_t)t->S;
-    for (size_t o0 = 0; o0 < O; o0 += TILE) {
-        const size_t o1 = o0 + TILE < O ? o0 + TILE : O;
-        for (size_t i = 0; i < I; i++)
-            for (size_t o = o0; o < o1; o++)
-                for (size_t r = 0; r < RS; r++) out[(o * I + i) * RS + r] = (double)((const real *)w)[(r * I + i) * O + o];
-    }
+    const size_t O = (size_t)t->O, I = (size_t)t->I, RS = (size_t)t->R * (size_t)t->S, tile = 8;
+    for (size_t o0 = 0; o0 < O; o0 += tile)
+        for (size_t i0 = 0; i0 < I; i0 += tile)
+            for (size_t i = i0; i < tile_end(i0, tile, I); i++)
+                for (size_t r = 0; r < RS; r++)
+                    for (size_t o = o0; o < tile_end(o0, tile, O); o++)
+                        out[(o * I + i) * RS + r] = (double)((const real *)w)[(r * I + i) * O + o];
 }

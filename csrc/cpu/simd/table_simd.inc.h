@@ -2,6 +2,9 @@
 #include "cpu/simd/simd.inc.h"
 
 #include "cpu/simd/conv2d_simd.inc.h"
+#include "cpu/simd/winograd_simd.inc.h"
+
+#include "cpu/simd/conv2d_algo.inc.h"
 #include "cpu/simd/norm_simd.inc.h"
 #include "cpu/simd/pool_simd.inc.h"
 #include "cpu/simd/stats_simd.inc.h"
@@ -14,7 +17,7 @@ void ZS_ISA(zs_kernels_fill)(zs_kernels *t);
 
 void ZS_ISA(zs_kernels_fill)(zs_kernels *t) {
     SLOT(conv2d_packed_bytes), SLOT(conv2d_pack), SLOT(conv2d_scratch_bytes);
-    SLOT(conv2d_fwd), SLOT(conv2d_bwd_x), SLOT(conv2d_bwd_w);
+    SLOT(conv2d_algo), SLOT(conv2d_fwd), SLOT(conv2d_bwd_x), SLOT(conv2d_bwd_w), SLOT(conv2d_bwd);
     SLOT(bn_stats), SLOT(bn_fwd), SLOT(bn_bwd_sums), SLOT(bn_bwd_x), SLOT(relu_fwd), SLOT(relu_bwd);
     SLOT(max_pool_fwd), SLOT(max_pool_bwd), SLOT(avg_pool_fwd), SLOT(avg_pool_bwd), SLOT(gap_fwd), SLOT(gap_bwd);
     SLOT(sum_fwd), SLOT(scale), SLOT(fill_zero);

@@ -1,0 +1,68 @@
+/* The convolution slots: direct sums, or Winograd where it applies and is asked for.
+
+   Winograd is left out in double, which stays exact, and where channels do not fill vectors or an image has few tiles. */
+
+static zs_algo ZS_ISA(conv2d_algo)(const zs_conv2d *d) {
+    const zs_window *w = &d->win;
+    const bool applies = w->R == 3 && w->S == 3 && w->stride_h == 1 && w->stride_w == 1 && w->pad_h == 1 &&
+                         w->pad_w == 1 && w->dil_h == 1 && w->dil_w == 1 && d->groups == 1;
+    if (ZS_DTYPE == ZS_F64 || !applies || d->algo == ZS_ALGO_DIRECT) return ZS_ALGO_DIRECT;
+    if (d->algo == ZS_ALGO_AUTO && (d->C < 16 || d->K < 16 || d->H < 4 || d->W < 4)) return ZS_ALGO_DIRECT;
+    return ZS_ALGO_F4;
+}
+
+static bool is_wino(const zs_conv2d *d) { return ZS_ISA(conv2d_algo)(d) == ZS_ALGO_F4; }
+
+static size_t ZS_ISA(conv2d_packed_bytes)(const zs_conv2d *d) {
+    return is_wino(d) ? wino_packed_reals(d) * sizeof(real) : direct_packed_bytes(d);
+}
+
+static void ZS_ISA(conv2d_pack)(const zs_conv2d *d, const void *w, void *packed) {
+    if (is_wino(d))
+        wino_pack(d, w, packed);
+    else
+        direct_pack(d, w, packed);
+}
+
+static size_t ZS_ISA(conv2d_scratch_bytes)(const zs_conv2d *d) {
+    return is_wino(d) ? wino_scratch_reals(d) * sizeof(real) : direct_scratch_bytes(d);
+}
+
+static void ZS_ISA(conv2d_fwd)(const zs_conv2d *d, int n0, int n1, const zs_view *x, const void *packed,
+                               const void *bias, const zs_view *y, void *scratch) {
+    if (is_wino(d))
+        wino_fwd(d, n0, n1, x, packed, bias, y, scratch);
+    else
+        direct_fwd(d, n0, n1, x, packed, bias, y, scratch);
+}
+
+static void ZS_ISA(conv2d_bwd_x)(const zs_conv2d *d, int n0, int n1, const zs_view *dy, const void *packed,
+                                 const zs_view *x, const zs_view *dx, bool add, void *scratch) {
+    if (is_wino(d))
+        wino_bwd(d, n0, n1, x, dy, packed, dx, add, NULL, scratch);
+    else
+        direct_bwd_x(d, n0, n1, dy, packed, x, dx, add, scratch);
+}
+
+static void wino_bias(const zs_conv2d *d, int n0, int n1, const zs_view *dy, real *db) {
+    if (!db) return;
+    memset(db, 0, (size_t)d->K * sizeof(real));
+    for (int n = n0; n < n1; n++)
+        for (int p = 0; p < d->P; p++) bias_row(d, at(dy, n, p, 0), dy->sw, db);
+}
+
+static void ZS_ISA(conv2d_bwd_w)(const zs_conv2d *d, int n0, int n1, const zs_view *x, const zs_view *dy, void *dw,
+                                 void *db, void *scratch) {
+    if (!is_wino(d)) {
+        direct_bwd_w(d, n0, n1, x, dy, dw, db, scratch);
+        return;
+    }
+    wino_bwd(d, n0, n1, x, dy, NULL, NULL, false, dw, scratch);
+    wino_bias(d, n0, n1, dy, db);
+}
+
+static void ZS_ISA(conv2d_bwd)(const zs_conv2d *d, int n0, int n1, const zs_view *x, const zs_view *dy,
+                               const void *packed, const zs_view *dx, bool add, void *dw, void *db, void *scratch) {
+    wino_bwd(d, n0, n1, x, dy, packed, dx, add, dw, scratch);
+    wino_bias(d, n0, n1, dy, db);
+}
