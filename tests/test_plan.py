@@ -52,13 +52,11 @@ def networks(draw: st.DrawFn, *, batch_norm: bool = True) -> list[Node]:
         sizes.append(size)
         depth.append(max(depth[i] for i in inputs) + (op == "conv2d"))
 
-    def of(size: int, c: int | None = None, shallow: bool = False) -> int:
+    def of(size: int, c: int | None = None, most: int = 4) -> int:
         fit = [
             i
             for i in range(len(channels))
-            if sizes[i] == size
-            and (c is None or channels[i] == c)
-            and (depth[i] < 4 or not shallow)
+            if sizes[i] == size and (c is None or channels[i] == c) and depth[i] <= most
         ]
         return draw(st.sampled_from(fit[-5:]))
 
@@ -69,14 +67,14 @@ def networks(draw: st.DrawFn, *, batch_norm: bool = True) -> list[Node]:
             stride=(stride, stride), padding=(width // 2, width // 2),
             groups=k if is_depthwise else 1, bias=draw(st.booleans()))  # fmt: skip
 
-    def grow(size: int) -> None:
+    def grow(size: int, most: int) -> None:
         ops = ["conv2d", "relu", "relu", "identity", "add", "add", "concat", "zero"]
         ops += ["max_pool", "avg_pool"]
         for _ in range(draw(st.integers(1, 7))):
             op = draw(st.sampled_from(ops + ["batch_norm"] * (2 * batch_norm)))
             x = of(size)
             if op == "conv2d":
-                convolve(of(size, shallow=True))
+                convolve(of(size, most=most))
             elif op == "add":
                 inputs = [x, *(of(size, channels[x]) for _ in range(draw(st.integers(0, 3))))]
                 coef = [draw(st.sampled_from([1.0, 1.0, 1.0, 0.5, -2.0])) for _ in inputs]
@@ -93,25 +91,22 @@ def networks(draw: st.DrawFn, *, batch_norm: bool = True) -> list[Node]:
                     count_include_pad=True)  # fmt: skip
                 add("shift", [len(nodes)], channels[x], size)
             elif op == "batch_norm":
-                affine, mode = (
-                    draw(st.booleans()),
-                    draw(st.sampled_from(["batch", "batch", "identity"])),
-                )
-                add(op, [x], channels[x], size, affine=affine, mode=mode)
+                mode = draw(st.sampled_from(["batch", "batch", "identity"]))
+                add(op, [x], channels[x], size, affine=draw(st.booleans()), mode=mode)
             elif op == "zero":
                 add(op, [x], channels[x], size, stride=1)
             else:
                 add(op, [x], channels[x], size)
 
     convolve(0)
-    grow(8)
-    x = of(8, shallow=True)
+    grow(8, most=1)
+    x = of(8)
     if draw(st.booleans()):
         convolve(x, stride=2)
     else:  # as FactorizedReduce does
         add("shift", [x], channels[x], 7)
         add("max_pool", [len(nodes)], channels[x], 4, kernel=(1, 1), stride=(2, 2), padding=(0, 0))
-    grow(4)
+    grow(4, most=3)
     last = of(4)
     gap = len(nodes) + 1
     nodes.append(("global_avg_pool", "gap", [last], {}))
@@ -286,16 +281,13 @@ def test_activations_that_overflow_are_refused() -> None:
 # ---- running them --------------------------------------------------------------------------------
 
 
-@settings(max_examples=60)
-@given(
-    nodes=networks(batch_norm=False),
-    table=st.sampled_from(USABLE),
-    group_size=st.sampled_from([1, 2, 4, 8]),
-    dead=st.booleans(),
-    seed=st.integers(0, 2**32 - 1),
-)
-def test_random_network_of_integers_equals_reference(
-    nodes: list[Node], table: str, group_size: int, dead: bool, seed: int
+def check_integers(
+    nodes: list[Node],
+    *,
+    table: str = "auto",
+    group_size: int = 2,
+    dead: bool = False,
+    seed: int = 0,
 ) -> None:
     graph = build(SHAPE, nodes)
     rng = np.random.default_rng(seed)
@@ -308,16 +300,13 @@ def test_random_network_of_integers_equals_reference(
         assert_same(got["gradients"][name], gradient, name)
 
 
-@settings(max_examples=60)
-@given(
-    nodes=networks(),
-    table=st.sampled_from(USABLE),
-    group_size=st.sampled_from([3, 6]),
-    dead=st.booleans(),
-    seed=st.integers(0, 2**32 - 1),
-)
-def test_random_network_matches_reference(
-    nodes: list[Node], table: str, group_size: int, dead: bool, seed: int
+def check_reals(
+    nodes: list[Node],
+    *,
+    table: str = "auto",
+    group_size: int = 3,
+    dead: bool = False,
+    seed: int = 0,
 ) -> None:
     """With batch norm, hence to rounding: 1e-9 of the largest gradient."""
     graph = build(SHAPE, nodes)
@@ -334,6 +323,89 @@ def test_random_network_matches_reference(
     top = max(abs(g).max() for g in expected.gradients.values())
     for name, gradient in expected.gradients.items():
         assert_close(got["gradients"][name], gradient, 1e-9 * (1 + top), name)
+
+
+any_table, any_seed = st.sampled_from(USABLE), st.integers(0, 2**32 - 1)
+
+
+@settings(max_examples=120)
+@given(
+    nodes=networks(batch_norm=False),
+    table=any_table,
+    group_size=st.sampled_from([1, 2, 4, 8]),
+    dead=st.booleans(),
+    seed=any_seed,
+)
+def test_random_network_of_integers_equals_reference(
+    nodes: list[Node], table: str, group_size: int, dead: bool, seed: int
+) -> None:
+    check_integers(nodes, table=table, group_size=group_size, dead=dead, seed=seed)
+
+
+@settings(max_examples=120)
+@given(
+    nodes=networks(),
+    table=any_table,
+    group_size=st.sampled_from([3, 6]),
+    dead=st.booleans(),
+    seed=any_seed,
+)
+def test_random_network_matches_reference(
+    nodes: list[Node], table: str, group_size: int, dead: bool, seed: int
+) -> None:
+    check_reals(nodes, table=table, group_size=group_size, dead=dead, seed=seed)
+
+
+A, B = conv("a", 0, 2), conv("b", 0, 2)
+
+
+def concat(*inputs: int) -> Node:
+    return ("concat", "c", inputs, {})
+
+
+def add(name: str, *inputs: int) -> Node:
+    return ("add", name, inputs, {})
+
+
+# Gradients share memory with each other and with values. Found by the tests above.
+SHARED = {
+    "a part twice, behind it a batch norm": [A, concat(1, 1), ("batch_norm", "bn", [2], {})],
+    "two parts, one twice": [A, B, concat(1, 2, 1), ("batch_norm", "bn", [3], {})],
+    "a part that a later convolution reads": [
+        *(A, B, conv("e", 1, 4), concat(1, 2)),
+        ("batch_norm", "bn", [4], {}),
+        add("t", 5, 3),
+    ],
+    "a part whose backward needs its value": [
+        *(A, B, ("relu", "r", [1], {}), concat(3, 2)),
+        ("batch_norm", "bn", [4], {}),
+    ],
+    "a concat and its part in a sum": [A, concat(1), add("s", 1, 2)],
+    "a part read elsewhere, its concat in a sum": [
+        *(A, B, conv("d", 0, 4), conv("e", 1, 4), concat(1, 2), add("s", 5, 3)),
+        ("concat", "t", [6, 4], {}),
+    ],
+    "the same, in a sum of sums": [
+        *(A, B, conv("d", 0, 4), conv("e", 1, 4), concat(1, 2), add("s", 5, 3), add("t", 6, 4)),
+    ],
+}
+
+
+@pytest.mark.parametrize("name", SHARED)
+def test_gradients_that_share_memory_do_not_disturb_each_other(name: str) -> None:
+    nodes: list[Node] = SHARED[name]
+    check_reals([*nodes, *head(len(nodes))])
+
+
+def test_bias_of_zeros_behind_zeros_gets_its_gradient() -> None:
+    nodes: list[Node] = [("zero", "z", [0], {"stride": 1}), conv("a", 1, 4, bias=True), *head(2)]
+    graph = build(SHAPE, nodes)
+    weights = {t["name"]: np.ones(t["shape"]) for t in graph.tensors()}
+    weights["a.bias"] *= 0
+    x, y = np.ones((2, *SHAPE)), np.zeros(2, np.int64)
+    expected = reference.run(graph.nodes(), weights, x, loss="sum_logits").gradients["a.bias"]
+    got = run_core(graph, weights, x, y, group_size=2, dead=False)
+    assert_same(got["gradients"]["a.bias"], expected, "bias")
 
 
 # ---- faults --------------------------------------------------------------------------------------

@@ -1,47 +1,21 @@
-#include "core/plan.h"
-
-#include <stdlib.h>
+/* What runs, in which steps, and who writes which gradient first. Sizes and offsets: plan_memory.c. */
 #include <string.h>
+
+#include "core/planner.h"
 
 static const zs_place NOWHERE = {.storage = -1};
 
-/* A group's weight gradient is summed in parts, as many as its blocks at the most: fewer where parts would have less than
-   so many pixels, since each is cleared, transformed and joined, or all together more than so many elements. */
-enum { MIN_PART_PIXELS = 1024, MAX_PARTIAL_ELEMENTS = 1 << 22, WEIGHT_SLOTS = 16 };
-
-typedef struct planner {
-    zs_plan *p;
-    const zs_graph *g;
-    const zs_plan_spec *s;
-    bool *reaches;    /* has a path to the loss (not through zero ops, unless dead work is asked for) */
-    bool *zero;       /* known to be zero */
-    int *n_readers;   /* edges that read the node, behind identities and lazy nodes */
-    int *reader;      /* one of them: the edge's node */
-    int *parent;      /* concat that holds the value, or -1 */
-    int *parent_channel;
-    bool *started;    /* by storage: its gradient has been written to */
-    bool *pending;    /* batch norm whose join waits for the end of the step */
-    int cap_phases, cap_steps, cap_storages;
-    zs_error *err;
-} planner;
-
-static const zs_node *node_of(const planner *q, int i) { return &q->g->nodes[i]; }
-
-static bool has_trait(const planner *q, int node, unsigned trait) {
-    return node > 0 && (zs_op_get(node_of(q, node)->op)->traits & trait) != 0;
-}
-
-static bool is_identity(const planner *q, int node) {
+static bool is_identity(const zs_planner *q, int node) {
     const zs_node *n = node_of(q, node);
     return n->op == ZS_OP_IDENTITY || (n->op == ZS_OP_BATCH_NORM && n->attrs.bn_mode == ZS_BN_IDENTITY);
 }
 
-static bool tensor_is_zero(const planner *q, int tensor) {
+static bool tensor_is_zero(const zs_planner *q, int tensor) {
     return tensor < 0 || (q->s->tensor_zero && q->s->tensor_zero[tensor]);
 }
 
 /* 1. What can reach the loss, and what is known to be zero. */
-static void find_live(planner *q) {
+static void find_live(zs_planner *q) {
     const zs_graph *g = q->g;
     const bool dead = q->s->dead;
     bool *path = q->pending; /* borrowed: from the image, through no zero op */
@@ -71,11 +45,11 @@ static void find_live(planner *q) {
 }
 
 /* 2. What runs, is filled, is read through. `source` of every edge. */
-static bool runs(const planner *q, int i) {
+static bool runs(const zs_planner *q, int i) {
     return (q->reaches[i] || q->s->dead) && !q->zero[i];
 }
 
-static void find_sources(planner *q) {
+static void find_sources(zs_planner *q) {
     const zs_graph *g = q->g;
     for (int i = 0; i < g->n_nodes; i++) {
         zs_node_plan *np = &q->p->nodes[i];
@@ -101,7 +75,7 @@ static void find_sources(planner *q) {
 }
 
 /* A sum drops the terms that are known to be zero; other readers of such a node need the zeros. */
-static void count_readers(planner *q) {
+static void count_readers(zs_planner *q) {
     memset(q->n_readers, 0, (size_t)q->g->n_nodes * sizeof *q->n_readers);
     for (int i = 1; i < q->g->n_nodes; i++) {
         if (q->p->nodes[i].kind == ZS_NODE_SKIP) continue;
@@ -119,7 +93,7 @@ static void count_readers(planner *q) {
     q->reader[q->p->output] = -1;
 }
 
-static bool all_readers_have(const planner *q, int node, unsigned trait) {
+static bool all_readers_have(const zs_planner *q, int node, unsigned trait) {
     if (node == q->p->output) return false;
     bool any = false;
     for (int i = 1; i < q->g->n_nodes; i++) {
@@ -134,7 +108,7 @@ static bool all_readers_have(const planner *q, int node, unsigned trait) {
     return any;
 }
 
-static void find_lazy(planner *q) {
+static void find_lazy(zs_planner *q) {
     for (int i = 1; i < q->g->n_nodes; i++) {
         zs_node_plan *np = &q->p->nodes[i];
         const zs_node *n = node_of(q, i);
@@ -159,7 +133,7 @@ static void find_lazy(planner *q) {
 }
 
 /* 3. Which gradients are wanted: those of nodes with a counted weight at or before them. */
-static void find_wanted(planner *q) {
+static void find_wanted(zs_planner *q) {
     const zs_graph *g = q->g;
     if (!q->s->backward) return;
     for (int i = 1; i < g->n_nodes; i++) {
@@ -178,20 +152,18 @@ static void find_wanted(planner *q) {
     }
 }
 
-static int new_storage(planner *q, size_t elements) {
+static int new_storage(zs_planner *q, size_t elements) {
     zs_plan *p = q->p;
     p->storages[p->n_storages] = (zs_storage){.elements = elements, .first = INT32_MAX, .last = -1};
     return p->n_storages++;
 }
 
-static size_t elements_of(zs_shape s) { return (size_t)s.C * (size_t)s.H * (size_t)s.W; }
-
-static zs_place dense(planner *q, zs_shape s) {
+static zs_place dense(zs_planner *q, zs_shape s) {
     return (zs_place){new_storage(q, elements_of(s)), 0, (ptrdiff_t)s.W * s.C, s.C};
 }
 
 /* 4. Where values lie. */
-static void find_parents(planner *q) {
+static void find_parents(zs_planner *q) {
     const zs_graph *g = q->g;
     for (int i = 0; i < g->n_nodes; i++) q->parent[i] = -1;
     for (int i = 1; i < g->n_nodes; i++) {
@@ -219,7 +191,7 @@ static zs_place sliced(zs_place v, int channel) {
     return v;
 }
 
-static void place_values(planner *q) {
+static void place_values(zs_planner *q) {
     for (int i = q->g->n_nodes - 1; i >= 0; i--) { /* a concat before its inputs */
         zs_node_plan *np = &q->p->nodes[i];
         if (np->kind != ZS_NODE_RUN && np->kind != ZS_NODE_FILL) continue;
@@ -236,13 +208,13 @@ static void place_values(planner *q) {
 /* 5. Where gradients lie, and who writes them first. Nodes in backward order. */
 
 /* A batch norm that alone reads its input writes the gradient over it: backward reads both element by element. */
-static bool replaces_value(const planner *q, int i) {
+static bool replaces_value(const zs_planner *q, int i) {
     if (i == 0 || q->p->nodes[i].kind != ZS_NODE_RUN || q->parent[i] >= 0 || node_of(q, i)->observed) return false;
     if (q->n_readers[i] != 1 || q->reader[i] < 0 || has_trait(q, i, ZS_BWD_READS_OUT)) return false;
     return node_of(q, q->reader[i])->op == ZS_OP_BATCH_NORM && q->p->nodes[q->reader[i]].wants_grad;
 }
 
-static void place_gradients(planner *q) {
+static void place_gradients(zs_planner *q) {
     const zs_graph *g = q->g;
     zs_plan *p = q->p;
     for (int i = g->n_nodes - 1; i > 0; i--) {
@@ -298,11 +270,11 @@ static bool same_place(zs_place a, zs_place b) {
     return a.storage == b.storage && a.offset == b.offset && a.sh == b.sh && a.sw == b.sw;
 }
 
-static bool covers_storage(const planner *q, zs_place place, zs_shape shape) {
+static bool covers_storage(const zs_planner *q, zs_place place, zs_shape shape) {
     return place.offset == 0 && elements_of(shape) == q->p->storages[place.storage].elements;
 }
 
-static void route_gradients(planner *q) {
+static void route_gradients(zs_planner *q) {
     const zs_graph *g = q->g;
     zs_plan *p = q->p;
     if (p->nodes[p->output].wants_grad) q->started[p->nodes[p->output].grad.storage] = true;
@@ -336,7 +308,7 @@ zs_call zs_plan_sizing_call(const zs_plan *p, int node, zs_operand *in) {
     return (zs_call){.k = p->spec.kernels, .node = n, .in = in, .n_in = 1, .algo = p->spec.algo};
 }
 
-static void find_fused(planner *q) {
+static void find_fused(zs_planner *q) {
     for (int i = 1; i < q->g->n_nodes; i++) {
         zs_node_plan *np = &q->p->nodes[i];
         const zs_op *op = zs_op_get(node_of(q, i)->op);
@@ -348,20 +320,20 @@ static void find_fused(planner *q) {
 }
 
 /* 6. Steps. */
-static void close_step(planner *q) {
+static void close_step(zs_planner *q) {
     zs_plan *p = q->p;
     if (p->n_steps > 0 && p->steps[p->n_steps - 1].n == 0) return;
     p->steps[p->n_steps++] = (zs_step){.first = p->n_phases};
     memset(q->pending, 0, (size_t)q->g->n_nodes * sizeof *q->pending);
 }
 
-static void add_phase(planner *q, zs_phase_kind kind, int node) {
+static void add_phase(zs_planner *q, zs_phase_kind kind, int node) {
     zs_plan *p = q->p;
     p->phases[p->n_phases++] = (zs_phase){kind, node};
     p->steps[p->n_steps - 1].n++;
 }
 
-static void schedule_forward(planner *q) {
+static void schedule_forward(zs_planner *q) {
     zs_plan *p = q->p;
     close_step(q);
     for (int i = 1; i < q->g->n_nodes; i++) {
@@ -387,12 +359,12 @@ static void schedule_forward(planner *q) {
     p->n_forward_steps = p->n_steps;
 }
 
-static bool has_weight_gradient(const planner *q, int i) {
+static bool has_weight_gradient(const zs_planner *q, int i) {
     const int w = node_of(q, i)->tensors[ZS_ROLE_WEIGHT];
     return w >= 0 && q->p->tensor_live[w];
 }
 
-static void schedule_backward(planner *q) {
+static void schedule_backward(zs_planner *q) {
     zs_plan *p = q->p;
     close_step(q);
     for (int i = q->g->n_nodes - 1; i > 0; i--) {
@@ -416,133 +388,8 @@ static void schedule_backward(planner *q) {
     if (p->steps[p->n_steps - 1].n == 0) p->n_steps--;
 }
 
-/* 7. Lifetimes and offsets. */
-static void touch(planner *q, zs_place place, int step) {
-    if (place.storage < 0) return;
-    zs_storage *s = &q->p->storages[place.storage];
-    if (step < s->first) s->first = step;
-    if (step > s->last) s->last = step;
-}
-
-static void find_lifetimes(planner *q) {
-    zs_plan *p = q->p;
-    touch(q, p->nodes[0].value, 0);
-    for (int t = 0; t < p->n_steps; t++)
-        for (int f = p->steps[t].first; f < p->steps[t].first + p->steps[t].n; f++) {
-            const int i = p->phases[f].node;
-            const zs_phase_kind kind = p->phases[f].kind;
-            const zs_node *n = node_of(q, i);
-            const zs_node_plan *np = &p->nodes[i];
-            const bool back = kind >= ZS_PHASE_BACKWARD_SUMS;
-            if (back || kind == ZS_PHASE_LOSS) touch(q, np->grad, t);
-            if (!back || has_trait(q, i, ZS_BWD_READS_OUT)) touch(q, np->value, t);
-            if (kind == ZS_PHASE_LOSS) continue;
-            for (int j = 0; j < n->n_inputs; j++) {
-                const zs_edge_plan *e = &p->edges[n->first_input + j];
-                if (!e->dropped && (!back || has_trait(q, i, ZS_BWD_READS_IN)))
-                    touch(q, p->nodes[e->source].value, t);
-                if (kind == ZS_PHASE_BACKWARD || (kind == ZS_PHASE_WEIGHTS && np->fuses)) touch(q, e->dx, t);
-            }
-            if (n->observed) touch(q, np->value, p->n_steps - 1);
-        }
-}
-
-static size_t storage_bytes(const planner *q, int s) {
-    return zs_round_up(q->p->storages[s].elements * (size_t)q->s->group_size * (size_t)q->s->n_groups *
-                           zs_dtype_size(q->s->kernels->dtype), ZS_ALIGN);
-}
-
-typedef struct sized {
-    size_t n_bytes;
-    int storage;
-} sized;
-
-static int by_size_then_index(const void *a, const void *b) {
-    const sized *x = a, *y = b;
-    if (x->n_bytes != y->n_bytes) return x->n_bytes < y->n_bytes ? 1 : -1;
-    return x->storage - y->storage;
-}
-
-/* Largest first, each at the lowest offset that is free over its whole life. */
-static zs_status find_offsets(planner *q) {
-    zs_plan *p = q->p;
-    sized *order = zs_alloc((size_t)p->n_storages * sizeof *order);
-    sized *placed = zs_alloc((size_t)p->n_storages * sizeof *placed); /* sorted by offset, which n_bytes holds */
-    if (!order || !placed) {
-        zs_free(order);
-        zs_free(placed);
-        return zs_fail(q->err, ZS_ENOMEM, "out of memory while planning");
-    }
-    int n = 0, n_placed = 0;
-    for (int s = 0; s < p->n_storages; s++)
-        if (p->storages[s].last >= 0) order[n++] = (sized){storage_bytes(q, s), s};
-    qsort(order, (size_t)n, sizeof *order, by_size_then_index);
-    for (int i = 0; i < n; i++) {
-        zs_storage *s = &p->storages[order[i].storage];
-        size_t at = 0;
-        for (int k = 0; k < n_placed; k++) {
-            const zs_storage *other = &p->storages[placed[k].storage];
-            if (other->last < s->first || other->first > s->last) continue;
-            if (placed[k].n_bytes >= at + order[i].n_bytes) break;
-            const size_t end = placed[k].n_bytes + storage_bytes(q, placed[k].storage);
-            if (end > at) at = end;
-        }
-        s->offset = at;
-        int k = n_placed++;
-        for (; k > 0 && placed[k - 1].n_bytes > at; k--) placed[k] = placed[k - 1];
-        placed[k] = (sized){at, order[i].storage};
-        if (at + order[i].n_bytes > p->pool_bytes) p->pool_bytes = at + order[i].n_bytes;
-    }
-    zs_free(order);
-    zs_free(placed);
-    return ZS_OK;
-}
-
-bool zs_plan_disjoint(const zs_plan *p) {
-    const planner q = {.p = (zs_plan *)p, .g = p->graph, .s = &p->spec};
-    for (int a = 0; a < p->n_storages; a++)
-        for (int b = 0; b < a; b++) {
-            const zs_storage *x = &p->storages[a], *y = &p->storages[b];
-            if (x->last < 0 || y->last < 0 || x->last < y->first || y->last < x->first) continue;
-            if (x->offset < y->offset + storage_bytes(&q, b) && y->offset < x->offset + storage_bytes(&q, a)) return false;
-        }
-    return true;
-}
-
-/* 8. Sizes that do not depend on places. */
-static void count_work(planner *q) {
-    zs_plan *p = q->p;
-    for (int i = 1; i < q->g->n_nodes; i++) {
-        const zs_node *n = node_of(q, i);
-        zs_node_plan *np = &p->nodes[i];
-        if (np->kind == ZS_NODE_SKIP || np->kind == ZS_NODE_FILL) continue;
-        const int w = n->tensors[ZS_ROLE_WEIGHT];
-        const size_t vector = zs_round_up((size_t)n->shape.C * sizeof(double), ZS_ALIGN);
-        if (vector > p->partial_bytes) p->partial_bytes = vector; /* gradients of gamma and beta */
-        if (w < 0) continue;
-        const zs_tensor *t = &q->g->tensors[w];
-        p->macs += (int64_t)t->size * n->shape.H * n->shape.W;
-        if (!p->tensor_live[w]) continue;
-        size_t parts = MAX_PARTIAL_ELEMENTS / (t->size + (size_t)t->O);
-        if (parts < 1) parts = 1;
-        const size_t pixels = (size_t)q->s->group_size * (size_t)n->shape.H * (size_t)n->shape.W;
-        size_t wanted = pixels / MIN_PART_PIXELS;
-        if (wanted < 1) wanted = 1;
-        if (wanted > (size_t)p->blocks_per_group) wanted = (size_t)p->blocks_per_group;
-        np->weight_blocks = (int)(parts < wanted ? parts : wanted);
-        int slots = np->weight_blocks;
-        while (slots + np->weight_blocks <= WEIGHT_SLOTS && (size_t)(slots + np->weight_blocks) <= parts &&
-               slots < np->weight_blocks * q->s->n_groups)
-            slots += np->weight_blocks;
-        const size_t real = zs_dtype_size(q->s->kernels->dtype);
-        const size_t one = zs_round_up((t->size + (size_t)t->O) * real, ZS_ALIGN);
-        if ((size_t)(slots + 1) * one > p->partial_bytes) p->partial_bytes = (size_t)(slots + 1) * one;
-        np->weight_slots = slots;
-    }
-}
-
 /* Bytes of all activations must stay far from overflow before any product is formed. */
-static zs_status check_sizes(planner *q) {
+static zs_status check_sizes(zs_planner *q) {
     const size_t samples = (size_t)q->s->group_size * (size_t)q->s->n_groups;
     size_t total = 0, all;
     for (int i = 0; i < q->g->n_nodes; i++)
@@ -566,7 +413,7 @@ void zs_plan_free(zs_plan *p) {
 
 zs_status zs_plan_make(const zs_graph *graph, const zs_plan_spec *spec, zs_plan **plan, zs_error *err) {
     const size_t n = (size_t)graph->n_nodes;
-    planner q = {.g = graph, .s = spec, .err = err};
+    zs_planner q = {.g = graph, .s = spec, .err = err};
     zs_plan *p = q.p = zs_calloc(1, sizeof *p);
     *plan = NULL;
     if (!p) return zs_fail(err, ZS_ENOMEM, "out of memory while planning");
@@ -605,9 +452,9 @@ zs_status zs_plan_make(const zs_graph *graph, const zs_plan_spec *spec, zs_plan 
     find_fused(&q);
     schedule_forward(&q);
     if (p->nodes[p->output].wants_grad) schedule_backward(&q);
-    find_lifetimes(&q);
-    count_work(&q);
-    find_offsets(&q);
+    zs_planner_lifetimes(&q);
+    zs_planner_work(&q);
+    zs_planner_offsets(&q);
 done:
     zs_free(q.reaches);
     zs_free(q.zero);

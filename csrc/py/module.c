@@ -3,6 +3,7 @@
 
 #include "py/state.h"
 
+#include "py/config_api.h"
 #include "py/errors.h"
 #include "py/graph_object.h"
 #include "py/numpy_api.h"
@@ -12,6 +13,7 @@
 
 static PyMethodDef methods[] = {
     ZS_PY_SCORE_METHODS
+    ZS_PY_CONFIG_METHODS
     ZS_PY_SPACE_METHODS
     {NULL, NULL, 0, NULL},
 };

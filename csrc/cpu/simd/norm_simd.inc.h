@@ -1,10 +1,10 @@
 /* Batch norm and ReLU. Channels lie in vectors, pixels follow each other; coefficients stay in registers for a row.
 
-   Sums of a channel run over CHUNK pixels of a sample in `real`, and from there on in double. Which pixels meet in which
-   order depends on the shape alone, not on strides or on a channel's number.
-   Statistics need one pass over memory: a chunk is summed around the mean of the chunk before (the first around its own)
-   and joined by Chan's formula. So what cancels in sum(d*d) - sum(d)^2/n is no more than the squared deviations between
-   chunks, which are part of the result: the relative error stays at a few roundings, whatever the mean. */
+   Sums of a channel run over CHUNK pixels of a sample in `real`, and from there on in double. Which pixels meet in
+   which order depends on the shape alone, not on strides or on a channel's number.
+   Statistics need one pass over memory: a chunk is summed around the mean of the chunk before (the first around its
+   own) and joined by Chan's formula. So what cancels in sum(d*d) - sum(d)^2/n is no more than the squared deviations
+   between chunks, which are part of the result: the relative error stays at a few roundings, whatever the mean. */
 #include "cpu/dispatch.h"
 
 enum {
@@ -62,24 +62,26 @@ INLINE void centred_sums(int U, int n_lanes, int n, pixels x, const real *shift,
     }
 }
 
-/* Chan, Golub and LeVeque (1983): n pixels join the `seen` before them; shift becomes the mean of the n. Means count from
-   base, so that no rounding is larger than one of a deviation. */
+/* Chan, Golub and LeVeque (1983): n pixels join the `seen` before them; shift becomes the mean of the n. Means count
+   from base, so that no rounding is larger than one of a deviation. */
 INLINE void join_chunk(int n_channels, int n, double seen, const real *s, const real *q, const real *base, real *shift,
                        double *mean, double *m2) {
     const double all = seen + n, r = 1.0 / n, part = n / all, between = seen * part;
     for (int i = 0; i < n_channels; i++) {
-        const double sum = (double)s[i], offset = sum * r, chunk_mean = ((double)shift[i] - (double)base[i]) + offset;
+        const double sum = (double)s[i], offset = sum * r, start = (double)base[i];
+        const double chunk_mean = ((double)shift[i] - start) + offset;
         const double inner = (double)q[i] - sum * offset, delta = chunk_mean - mean[i];
         mean[i] += delta * part;
-        m2[i] += (inner < 0 ? 0 : inner) + delta * delta * between; /* rounding may leave less than nothing; NaN stays */
-        shift[i] = (real)((double)base[i] + chunk_mean);
+        m2[i] += (inner < 0 ? 0 : inner) + delta * delta * between; /* rounding may leave less than 0; NaN stays */
+        shift[i] = (real)(start + chunk_mean);
     }
 }
 
 INLINE void bn_stats_strip(int U, int c, int n_lanes, zs_shape s, int n0, int n1, const zs_view *x, double *mean,
                            double *m2) {
     const int n_channels = n_lanes < VL ? n_lanes : U * VL, n_pixels = s.H * s.W;
-    real copy[CHUNK * SUM_CHANNELS], base[SUM_CHANNELS] = {0}, shift[SUM_CHANNELS], sums[SUM_CHANNELS], squares[SUM_CHANNELS];
+    real copy[CHUNK * SUM_CHANNELS], base[SUM_CHANNELS] = {0}, shift[SUM_CHANNELS];
+    real sums[SUM_CHANNELS], squares[SUM_CHANNELS];
     double strip_mean[SUM_CHANNELS] = {0}, strip_m2[SUM_CHANNELS] = {0}, seen = 0;
     for (int n = n0; n < n1; n++)
         for (int i = 0; i < n_pixels; i += CHUNK) {
@@ -98,15 +100,15 @@ INLINE void bn_stats_strip(int U, int c, int n_lanes, zs_shape s, int n0, int n1
 }
 
 static void ZS_ISA(bn_stats)(zs_shape s, int n0, int n1, const zs_view *x, double *mean, double *m2) {
-    FOR_STRIPS(SUM_STRIP, s.C, bn_stats_strip, s, n0, n1, x, mean, m2)
+    FOR_STRIPS(SUM_STRIP, s.C, bn_stats_strip, s, n0, n1, x, mean, m2);
     bool finite = true;
     for (int c = 0; c < s.C; c++) finite &= isfinite(m2[c]) != 0;
     if (!finite) /* squares may overflow in float that do not in double */
         (ZS_DTYPE == ZS_F64 ? &zs_kernels_ref_f64 : &zs_kernels_ref_f32)->bn_stats(s, n0, n1, x, mean, m2);
 }
 
-INLINE void bn_fwd_strip(int U, int c, int n_lanes, int C, int W, const real *x, ptrdiff_t sx, const real *coef, real *y,
-                         ptrdiff_t sy) {
+INLINE void bn_fwd_strip(int U, int c, int n_lanes, int C, int W, const real *x, ptrdiff_t sx, const real *coef,
+                         real *y, ptrdiff_t sy) {
     vec mean[4], scale[4], beta[4];
     for (int u = 0; u < U; u++) {
         mean[u] = v_load_lanes(coef + c + u * VL, n_lanes);
@@ -122,7 +124,7 @@ static void ZS_ISA(bn_fwd)(zs_shape s, int n0, int n1, const zs_view *x, const v
     const rows r = merge_rows(s, n0, n1, 2, (const zs_view *[]){x, y});
     for (int n = r.n0; n < r.n1; n++)
         for (int h = 0; h < r.H; h++)
-            FOR_STRIPS(4, s.C, bn_fwd_strip, s.C, r.W, at(x, n, h, 0), x->sw, coef, at_mut(y, n, h, 0), y->sw)
+            FOR_STRIPS(4, s.C, bn_fwd_strip, s.C, r.W, at(x, n, h, 0), x->sw, coef, at_mut(y, n, h, 0), y->sw);
 }
 
 /* s += sum of dy, q += sum of dy * (x - mean) over n pixels */
@@ -159,8 +161,8 @@ INLINE void backward_sums(int U, int n_lanes, int n, pixels dy, pixels x, const 
     }
 }
 
-INLINE void bn_bwd_sums_strip(int U, int c, int n_lanes, zs_shape s, int n0, int n1, const zs_view *dy, const zs_view *x,
-                              const real *coef, double *s1, double *s2) {
+INLINE void bn_bwd_sums_strip(int U, int c, int n_lanes, zs_shape s, int n0, int n1, const zs_view *dy,
+                              const zs_view *x, const real *coef, double *s1, double *s2) {
     const int n_channels = n_lanes < VL ? n_lanes : U * VL, n_pixels = s.H * s.W;
     real copy[2][CHUNK * SUM_CHANNELS];
     double sums[SUM_CHANNELS] = {0}, products[SUM_CHANNELS] = {0};
@@ -178,7 +180,7 @@ INLINE void bn_bwd_sums_strip(int U, int c, int n_lanes, zs_shape s, int n0, int
 
 static void ZS_ISA(bn_bwd_sums)(zs_shape s, int n0, int n1, const zs_view *dy, const zs_view *x, const void *coef,
                                 double *s1, double *s2) {
-    FOR_STRIPS(SUM_STRIP, s.C, bn_bwd_sums_strip, s, n0, n1, dy, x, coef, s1, s2)
+    FOR_STRIPS(SUM_STRIP, s.C, bn_bwd_sums_strip, s, n0, n1, dy, x, coef, s1, s2);
 }
 
 INLINE void bn_bwd_x_strip(int U, int c, int n_lanes, int C, int W, const real *dy, ptrdiff_t sdy, const real *x,
@@ -208,9 +210,9 @@ static void ZS_ISA(bn_bwd_x)(zs_shape s, int n0, int n1, const zs_view *dy, cons
             const real *g = at(dy, n, h, 0), *p = at(x, n, h, 0);
             real *out = at_mut(dx, n, h, 0);
             if (add)
-                FOR_STRIPS(4, s.C, bn_bwd_x_strip, s.C, r.W, g, dy->sw, p, x->sw, coef, out, dx->sw, true)
+                FOR_STRIPS(4, s.C, bn_bwd_x_strip, s.C, r.W, g, dy->sw, p, x->sw, coef, out, dx->sw, true);
             else
-                FOR_STRIPS(4, s.C, bn_bwd_x_strip, s.C, r.W, g, dy->sw, p, x->sw, coef, out, dx->sw, false)
+                FOR_STRIPS(4, s.C, bn_bwd_x_strip, s.C, r.W, g, dy->sw, p, x->sw, coef, out, dx->sw, false);
         }
 }
 
@@ -239,6 +241,5 @@ static void ZS_ISA(relu_bwd)(zs_shape s, int n0, int n1, const zs_view *y, const
     const rows r = merge_all(s, n0, n1, 3, (const zs_view *[]){y, dy, dx});
     for (int n = r.n0; n < r.n1; n++)
         for (int h = 0; h < r.H; h++)
-            for (int w = 0; w < r.W; w++)
-                relu_bwd_run(r.C, at(y, n, h, w), at(dy, n, h, w), at_mut(dx, n, h, w), add);
+            for (int w = 0; w < r.W; w++) relu_bwd_run(r.C, at(y, n, h, w), at(dy, n, h, w), at_mut(dx, n, h, w), add);
 }

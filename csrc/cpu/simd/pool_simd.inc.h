@@ -1,6 +1,6 @@
 /* Pooling and pointwise sums. Channels lie in vectors; a window is a loop over its cells inside the image, unrolled for
-   the sizes that networks use. Average pooling's backward gathers: each pixel of dx sums over the windows that hold it, so
-   it is written once. */
+   the sizes that networks use. Average pooling's backward gathers where windows overlap: each pixel of dx sums over the
+   windows that hold it, so it is written once. */
 
 /* Cells [lo, hi) of window `out` that lie inside an axis of `size`. */
 typedef struct cells {
@@ -33,19 +33,21 @@ static void clear(zs_shape s, int n0, int n1, const zs_view *y) {
 }
 
 /* f for windows of R x S cells: constants for the usual ones. */
-#define FOR_WINDOW(f, C, R, S, ...)                \
-    do {                                           \
-        if ((R) == 3 && (S) == 3)                  \
-            FOR_STRIPS(4, C, f, 3, 3, __VA_ARGS__)    \
-        else if ((R) == 2 && (S) == 2)             \
-            FOR_STRIPS(4, C, f, 2, 2, __VA_ARGS__)    \
-        else                                       \
-            FOR_STRIPS(4, C, f, R, S, __VA_ARGS__)    \
+#define FOR_WINDOW(f, C, R, S, ...)                 \
+    do {                                            \
+        if ((R) == 3 && (S) == 3)                   \
+            FOR_STRIPS(4, C, f, 3, 3, __VA_ARGS__); \
+        else if ((R) == 2 && (S) == 2)              \
+            FOR_STRIPS(4, C, f, 2, 2, __VA_ARGS__); \
+        else                                        \
+            FOR_STRIPS(4, C, f, R, S, __VA_ARGS__); \
     } while (0)
 
-INLINE mask exceeds(vec v, vec best) { return (v > best) | (v != v); } /* NaN exceeds all and is exceeded by NaN only */
+/* NaN exceeds all and is exceeded by NaN only. */
+INLINE mask exceeds(vec v, vec best) { return (v > best) | (v != v); }
 
-INLINE void max_fwd_window(int U, int c, int n_lanes, int R, int S, const real *x, ptrdiff_t sh, ptrdiff_t sw, real *y) {
+INLINE void max_fwd_window(int U, int c, int n_lanes, int R, int S, const real *x, ptrdiff_t sh, ptrdiff_t sw,
+                           real *y) {
     for (int u = 0; u < U; u++) {
         const real *p = x + c + u * VL;
         vec best = v_load_lanes(p, n_lanes);
@@ -170,9 +172,9 @@ static void avg3_fwd(const zs_pool *d, int n0, int n1, const zs_view *x, const z
             const real *in = at(x, n, row.first, 0);
             real *out = at_mut(y, n, p, 0);
             if (R == 3)
-                FOR_STRIPS(4, d->C, avg3_fwd_row, 3, d->W, in, x->sh, x->sw, weight, out, y->sw)
+                FOR_STRIPS(4, d->C, avg3_fwd_row, 3, d->W, in, x->sh, x->sw, weight, out, y->sw);
             else
-                FOR_STRIPS(4, d->C, avg3_fwd_row, R, d->W, in, x->sh, x->sw, weight, out, y->sw)
+                FOR_STRIPS(4, d->C, avg3_fwd_row, R, d->W, in, x->sh, x->sw, weight, out, y->sw);
         }
 }
 
@@ -196,7 +198,7 @@ static void ZS_ISA(avg_pool_fwd)(const zs_pool *d, int n0, int n1, const zs_view
         }
 }
 
-/* One row of dx for 3 x 3, stride 1, padding 1, under R rows of windows; weight: rows' shares, inside and at the sides. */
+/* One row of dx for 3 x 3, stride 1, padding 1, under R rows of windows; weight: their shares, inside and at the sides */
 INLINE void avg3_bwd_row(int U, int c, int n_lanes, int R, int W, const real *dy, ptrdiff_t sh, ptrdiff_t sw,
                          const real (*weight)[3], real *dx, ptrdiff_t sdx, bool add) {
     for (int u = 0; u < U; u++) {
@@ -211,8 +213,7 @@ INLINE void avg3_bwd_row(int U, int c, int n_lanes, int R, int W, const real *dy
         for (int w = 1; w < W; w++) {
             p += sw;
             vec right = {0};
-            for (int r = 0; r < R; r++)
-                right += (w < W - 1 ? inside[r] : side[r]) * v_load_lanes(p + r * sh, n_lanes);
+            for (int r = 0; r < R; r++) right += (w < W - 1 ? inside[r] : side[r]) * v_load_lanes(p + r * sh, n_lanes);
             vec v = left + middle + right;
             if (add) v += v_load_lanes(out, n_lanes);
             v_store_lanes(out, v, n_lanes);
@@ -239,9 +240,9 @@ static void avg3_bwd(const zs_pool *d, int n0, int n1, const zs_view *dy, const 
             const real *g = at(dy, n, p0, 0);
             real *out = at_mut(dx, n, h, 0);
             if (R == 3)
-                FOR_STRIPS(4, d->C, avg3_bwd_row, 3, d->W, g, dy->sh, dy->sw, weight, out, dx->sw, add)
+                FOR_STRIPS(4, d->C, avg3_bwd_row, 3, d->W, g, dy->sh, dy->sw, weight, out, dx->sw, add);
             else
-                FOR_STRIPS(4, d->C, avg3_bwd_row, R, d->W, g, dy->sh, dy->sw, weight, out, dx->sw, add)
+                FOR_STRIPS(4, d->C, avg3_bwd_row, R, d->W, g, dy->sh, dy->sw, weight, out, dx->sw, add);
         }
 }
 
@@ -324,7 +325,7 @@ static void ZS_ISA(avg_pool_bwd)(const zs_pool *d, int n0, int n1, const zs_view
             advance(h, win.stride_h, win.pad_h, win.R, d->P, &p0, &p1);
             for (int w = 0, q0 = 0, q1 = 0; w < d->W; w++) {
                 advance(w, win.stride_w, win.pad_w, win.S, d->Q, &q0, &q1);
-                FOR_STRIPS(4, d->C, avg_bwd_pixel, d, dy, n, p0, p1, q0, q1, at_mut(dx, n, h, w), add)
+                FOR_STRIPS(4, d->C, avg_bwd_pixel, d, dy, n, p0, p1, q0, q1, at_mut(dx, n, h, w), add);
             }
         }
 }
@@ -344,7 +345,7 @@ INLINE void gap_fwd_strip(int U, int c, int n_lanes, zs_shape s, int n, const zs
 }
 
 static void ZS_ISA(gap_fwd)(zs_shape s, int n0, int n1, const zs_view *x, const zs_view *y) {
-    for (int n = n0; n < n1; n++) FOR_STRIPS(SUM_STRIP, s.C, gap_fwd_strip, s, n, x, at_mut(y, n, 0, 0))
+    for (int n = n0; n < n1; n++) FOR_STRIPS(SUM_STRIP, s.C, gap_fwd_strip, s, n, x, at_mut(y, n, 0, 0));
 }
 
 INLINE void gap_bwd_strip(int U, int c, int n_lanes, int W, const real *dy, real weight, real *dx, ptrdiff_t sdx,
@@ -364,11 +365,11 @@ static void ZS_ISA(gap_bwd)(zs_shape s, int n0, int n1, const zs_view *dy, const
     for (int n = n0; n < n1; n++) {
         const rows r = merge_rows(s, n, n, 1, (const zs_view *[]){dx});
         for (int h = 0; h < r.H; h++)
-            FOR_STRIPS(4, s.C, gap_bwd_strip, r.W, at(dy, n, 0, 0), weight, at_mut(dx, n, h, 0), dx->sw, add)
+            FOR_STRIPS(4, s.C, gap_bwd_strip, r.W, at(dy, n, 0, 0), weight, at_mut(dx, n, h, 0), dx->sw, add);
     }
 }
 
-/* Terms are read while sums of SUM_VECS vectors wait in registers: y = bias + sum_t (x_t - mean_t) * (coef_t * scale_t),
+/* Terms are read while SUM_VECS sums wait in registers: y = bias + sum_t (x_t - mean_t) * (coef_t * scale_t), where
    bias = sum_t coef_t * beta_t. */
 enum { SUM_VECS = ZS_ACCUMULATORS >= 16 ? 16 : 8 };
 
@@ -386,7 +387,8 @@ INLINE void sum_pixels(int U, int c, int n_lanes, int n_pixels, int C, ptrdiff_t
                 mean = v_load_lanes(bn + group_offset + c + u * VL, n_lanes);
                 scale *= v_load_lanes(bn + group_offset + C + c + u * VL, n_lanes);
             }
-            for (int j = 0; j < n_pixels; j++) sum[j * U + u] += (v_load_lanes(x + j * sx + u * VL, n_lanes) - mean) * scale;
+            for (int j = 0; j < n_pixels; j++)
+                sum[j * U + u] += (v_load_lanes(x + j * sx + u * VL, n_lanes) - mean) * scale;
         }
     }
     for (int j = 0; j < n_pixels; j++)
@@ -415,7 +417,7 @@ static void ZS_ISA(sum_fwd)(zs_shape s, int n0, int n1, int group, int n_terms, 
         if (merge_rows(s, n0, n0, 1, (const zs_view *[]){&terms[t].x}).H != r.H) r = (rows){n0, n0, s.H, s.W, s.C};
     for (int n = n0; n < n1; n++)
         for (int h = 0; h < r.H; h++)
-            FOR_STRIPS(4, s.C, sum_fwd_strip, s.C, r.W, (ptrdiff_t)(n / group) * 3 * s.C, n_terms, terms, n, h, y)
+            FOR_STRIPS(4, s.C, sum_fwd_strip, s.C, r.W, (ptrdiff_t)(n / group) * 3 * s.C, n_terms, terms, n, h, y);
 }
 
 INLINE void scale_run(int n, const real *x, real coef, real *y, bool add) {

@@ -48,7 +48,7 @@ typedef int32_t signs_vec __attribute__((vector_size(VL * sizeof(int32_t)), alig
 /* The largest real <= tol: v > tol if and only if v > that, for every real v. */
 static real real_below(double tol) {
     const real t = (real)tol;
-    return (double)t > tol ? (real)(ZS_DTYPE == ZS_F64 ? nextafter((double)t, -INFINITY) : (double)nextafterf((float)t, -INFINITY)) : t;
+    return (double)t > tol ? (real)nextafterf((float)t, -INFINITY) : t; /* a double is not rounded */
 }
 
 static void ZS_ISA(signs)(size_t n, const void *g, double tol, int32_t *sum) {
@@ -69,13 +69,13 @@ static void ZS_ISA(signs)(size_t n, const void *g, double tol, int32_t *sum) {
     }
 }
 
-/* Histogram: reach[e] = number of |g| >= edges[e], by comparison with each edge; an interval holds the difference of its
-   two edges' reaches. Values go by blocks that stay in L1, and only edges between a block's least and greatest value
+/* Histogram: reach[e] = number of |g| >= edges[e], by comparison with each edge; an interval holds the difference of
+   its two edges' reaches. Values go by blocks that stay in L1, and only edges between a block's least and greatest value
    need comparisons. Longer lists of edges go by parts that share an edge. */
 enum { HISTOGRAM_VECS = 32, HISTOGRAM_EDGES = 64 };
 
 typedef struct reach {
-    ints partial[HISTOGRAM_EDGES];     /* compared; lanes count down, and hold n / VL < 2^31 */
+    ints partial[HISTOGRAM_EDGES]; /* compared; lanes count down, and hold n / VL < 2^31 */
     int64_t below[HISTOGRAM_EDGES + 1]; /* values of blocks that lie wholly above exactly so many edges */
     real edges[HISTOGRAM_EDGES];
 } reach;
@@ -116,7 +116,8 @@ static void histogram_part(size_t n, const real *g, int n_edges, const double *e
         if (n - i >= HISTOGRAM_VECS * VL)
             for (int j = 0; j < HISTOGRAM_VECS * VL; j += VL) v_store(v + j, v_abs(v_load(g + i + j)));
         else
-            for (size_t j = 0; j < HISTOGRAM_VECS * VL; j++) v[j] = i + j < n ? (real)fabs((double)g[i + j]) : (real)NAN;
+            for (size_t j = 0; j < HISTOGRAM_VECS * VL; j++)
+                v[j] = i + j < n ? (real)fabs((double)g[i + j]) : (real)NAN;
         reach_block(v, n_edges, &r);
     }
     int64_t above = 0, next = 0; /* of edge e, e + 1 */

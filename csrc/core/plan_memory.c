@@ -1,0 +1,131 @@
+/* How long each storage lives, and where it lies; how weight gradients are cut into parts. */
+#include <stdlib.h>
+
+#include "core/planner.h"
+
+/* A group's weight gradient is summed in parts, as many as its blocks at the most: fewer where parts would have less than
+   so many pixels, since each is cleared, transformed and joined, or all together more than so many elements. */
+enum { MIN_PART_PIXELS = 1024, MAX_PARTIAL_ELEMENTS = 1 << 22, WEIGHT_SLOTS = 16 };
+
+static void touch(zs_planner *q, zs_place place, int step) {
+    if (place.storage < 0) return;
+    zs_storage *s = &q->p->storages[place.storage];
+    if (step < s->first) s->first = step;
+    if (step > s->last) s->last = step;
+}
+
+void zs_planner_lifetimes(zs_planner *q) {
+    zs_plan *p = q->p;
+    touch(q, p->nodes[0].value, 0);
+    for (int t = 0; t < p->n_steps; t++)
+        for (int f = p->steps[t].first; f < p->steps[t].first + p->steps[t].n; f++) {
+            const int i = p->phases[f].node;
+            const zs_phase_kind kind = p->phases[f].kind;
+            const zs_node *n = node_of(q, i);
+            const zs_node_plan *np = &p->nodes[i];
+            const bool back = kind >= ZS_PHASE_BACKWARD_SUMS;
+            if (back || kind == ZS_PHASE_LOSS) touch(q, np->grad, t);
+            if (!back || has_trait(q, i, ZS_BWD_READS_OUT)) touch(q, np->value, t);
+            if (kind == ZS_PHASE_LOSS) continue;
+            for (int j = 0; j < n->n_inputs; j++) {
+                const zs_edge_plan *e = &p->edges[n->first_input + j];
+                if (!e->dropped && (!back || has_trait(q, i, ZS_BWD_READS_IN)))
+                    touch(q, p->nodes[e->source].value, t);
+                if (kind == ZS_PHASE_BACKWARD || (kind == ZS_PHASE_WEIGHTS && np->fuses)) touch(q, e->dx, t);
+            }
+            if (n->observed) touch(q, np->value, p->n_steps - 1);
+        }
+}
+
+static size_t storage_bytes(const zs_planner *q, int s) {
+    return zs_round_up(q->p->storages[s].elements * (size_t)q->s->group_size * (size_t)q->s->n_groups *
+                           zs_dtype_size(q->s->kernels->dtype), ZS_ALIGN);
+}
+
+typedef struct sized {
+    size_t n_bytes;
+    int storage;
+} sized;
+
+static int by_size_then_index(const void *a, const void *b) {
+    const sized *x = a, *y = b;
+    if (x->n_bytes != y->n_bytes) return x->n_bytes < y->n_bytes ? 1 : -1;
+    return x->storage - y->storage;
+}
+
+/* Largest first, each at the lowest offset that is free over its whole life. */
+zs_status zs_planner_offsets(zs_planner *q) {
+    zs_plan *p = q->p;
+    sized *order = zs_alloc((size_t)p->n_storages * sizeof *order);
+    sized *placed = zs_alloc((size_t)p->n_storages * sizeof *placed); /* sorted by offset, which n_bytes holds */
+    if (!order || !placed) {
+        zs_free(order);
+        zs_free(placed);
+        return zs_fail(q->err, ZS_ENOMEM, "out of memory while planning");
+    }
+    int n = 0, n_placed = 0;
+    for (int s = 0; s < p->n_storages; s++)
+        if (p->storages[s].last >= 0) order[n++] = (sized){storage_bytes(q, s), s};
+    qsort(order, (size_t)n, sizeof *order, by_size_then_index);
+    for (int i = 0; i < n; i++) {
+        zs_storage *s = &p->storages[order[i].storage];
+        size_t at = 0;
+        for (int k = 0; k < n_placed; k++) {
+            const zs_storage *other = &p->storages[placed[k].storage];
+            if (other->last < s->first || other->first > s->last) continue;
+            if (placed[k].n_bytes >= at + order[i].n_bytes) break;
+            const size_t end = placed[k].n_bytes + storage_bytes(q, placed[k].storage);
+            if (end > at) at = end;
+        }
+        s->offset = at;
+        int k = n_placed++;
+        for (; k > 0 && placed[k - 1].n_bytes > at; k--) placed[k] = placed[k - 1];
+        placed[k] = (sized){at, order[i].storage};
+        if (at + order[i].n_bytes > p->pool_bytes) p->pool_bytes = at + order[i].n_bytes;
+    }
+    zs_free(order);
+    zs_free(placed);
+    return ZS_OK;
+}
+
+bool zs_plan_disjoint(const zs_plan *p) {
+    const zs_planner q = {.p = (zs_plan *)p, .g = p->graph, .s = &p->spec};
+    for (int a = 0; a < p->n_storages; a++)
+        for (int b = 0; b < a; b++) {
+            const zs_storage *x = &p->storages[a], *y = &p->storages[b];
+            if (x->last < 0 || y->last < 0 || x->last < y->first || y->last < x->first) continue;
+            if (x->offset < y->offset + storage_bytes(&q, b) && y->offset < x->offset + storage_bytes(&q, a)) return false;
+        }
+    return true;
+}
+
+void zs_planner_work(zs_planner *q) {
+    zs_plan *p = q->p;
+    for (int i = 1; i < q->g->n_nodes; i++) {
+        const zs_node *n = node_of(q, i);
+        zs_node_plan *np = &p->nodes[i];
+        if (np->kind == ZS_NODE_SKIP || np->kind == ZS_NODE_FILL) continue;
+        const int w = n->tensors[ZS_ROLE_WEIGHT];
+        const size_t vector = zs_round_up((size_t)n->shape.C * sizeof(double), ZS_ALIGN);
+        if (vector > p->partial_bytes) p->partial_bytes = vector; /* gradients of gamma and beta */
+        if (w < 0) continue;
+        const zs_tensor *t = &q->g->tensors[w];
+        p->macs += (int64_t)t->size * n->shape.H * n->shape.W;
+        if (!p->tensor_live[w]) continue;
+        size_t parts = MAX_PARTIAL_ELEMENTS / (t->size + (size_t)t->O);
+        if (parts < 1) parts = 1;
+        const size_t pixels = (size_t)q->s->group_size * (size_t)n->shape.H * (size_t)n->shape.W;
+        size_t wanted = pixels / MIN_PART_PIXELS;
+        if (wanted < 1) wanted = 1;
+        if (wanted > (size_t)p->blocks_per_group) wanted = (size_t)p->blocks_per_group;
+        np->weight_blocks = (int)(parts < wanted ? parts : wanted);
+        int slots = np->weight_blocks;
+        while (slots + np->weight_blocks <= WEIGHT_SLOTS && (size_t)(slots + np->weight_blocks) <= parts &&
+               slots < np->weight_blocks * q->s->n_groups)
+            slots += np->weight_blocks;
+        const size_t real = zs_dtype_size(q->s->kernels->dtype);
+        const size_t one = zs_round_up((t->size + (size_t)t->O) * real, ZS_ALIGN);
+        if ((size_t)(slots + 1) * one > p->partial_bytes) p->partial_bytes = (size_t)(slots + 1) * one;
+        np->weight_slots = slots;
+    }
+}

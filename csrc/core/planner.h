@@ -1,0 +1,34 @@
+/* The state of planning, shared by plan.c and plan_memory.c; nobody else includes it. */
+#ifndef ZS_PLANNER_H
+#define ZS_PLANNER_H
+
+#include "core/plan.h"
+
+typedef struct zs_planner {
+    zs_plan *p;
+    const zs_graph *g;
+    const zs_plan_spec *s;
+    bool *reaches;    /* has a path to the loss (not through zero ops, unless dead work is asked for) */
+    bool *zero;       /* known to be zero */
+    int *n_readers;   /* edges that read the node, behind identities and lazy nodes */
+    int *reader;      /* one of them: the edge's node */
+    int *parent;      /* concat that holds the value, or -1 */
+    int *parent_channel;
+    bool *started;    /* by storage: its gradient has been written to */
+    bool *pending;    /* batch norm whose join waits for the end of the step */
+    zs_error *err;
+} zs_planner;
+
+static inline const zs_node *node_of(const zs_planner *q, int i) { return &q->g->nodes[i]; }
+
+static inline bool has_trait(const zs_planner *q, int node, unsigned trait) {
+    return node > 0 && (zs_op_get(node_of(q, node)->op)->traits & trait) != 0;
+}
+
+static inline size_t elements_of(zs_shape s) { return (size_t)s.C * (size_t)s.H * (size_t)s.W; }
+
+void zs_planner_lifetimes(zs_planner *q); /* of storages, in steps */
+void zs_planner_work(zs_planner *q);      /* multiply-adds, parts of weight gradients */
+zs_status zs_planner_offsets(zs_planner *q);
+
+#endif
