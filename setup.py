@@ -71,7 +71,8 @@ def probe_target(compiler: list[str]) -> Target:
         text = subprocess.run(ask, check=True, capture_output=True, text=True).stdout
     except (OSError, subprocess.CalledProcessError) as error:
         raise CompileError(f"zeroshot needs gcc or clang; {shlex.join(ask)}: {error}") from error
-    macros = dict((*line.split(maxsplit=2)[1:], "")[:2] for line in text.splitlines())
+    lines = (line.split(maxsplit=2) for line in text.splitlines())  # #define NAME VALUE
+    macros = {words[1]: words[-1] for words in lines}
     if "__GNUC__" not in macros:
         raise PlatformError(f"zeroshot needs gcc or clang, got {shlex.join(compiler)}")
     return Target("__clang__" in macros, "__x86_64__" in macros, macros["__VERSION__"])
@@ -96,8 +97,12 @@ def source_flags(source: Path, target: Target) -> list[str]:
     flags = ["-ffp-contract=off" if source in ROUNDS_EACH_STEP else "-ffp-contract=fast"]
     if source.parent == CSRC / "cpu/simd":
         flags += ISA.get(source.stem.split("_")[1], [])
-        if not target.is_clang:  # it would carry vectors over iterations and spill accumulators
+        if not target.is_clang:
+            # the first carries vectors over iterations and spills accumulators; the second made
+            # gcc 12 forget stores through vector types behind a call
             flags.append("-fno-predictive-commoning")
+            if int(target.version.strip('"').split(".")[0]) >= 11:
+                flags.append("-fno-ipa-modref")
     return flags
 
 
