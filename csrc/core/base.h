@@ -33,20 +33,12 @@
 
 typedef enum zs_dtype { ZS_F32 = 0, ZS_F64 = 1 } zs_dtype;
 
-static inline size_t zs_dtype_size(zs_dtype dtype) {
-    return dtype == ZS_F64 ? sizeof(double) : sizeof(float);
-}
+static inline size_t zs_dtype_size(zs_dtype dtype) { return dtype == ZS_F64 ? sizeof(double) : sizeof(float); }
 
-static inline size_t zs_round_up(size_t n, size_t multiple) {
-    return (n + multiple - 1) / multiple * multiple;
-}
+static inline size_t zs_round_up(size_t n, size_t multiple) { return (n + multiple - 1) / multiple * multiple; }
 
 /* Checked arithmetic for sizes that come from a user: false on overflow. */
-static inline bool zs_mul_ok(size_t a, size_t b, size_t *out) {
-    return !__builtin_mul_overflow(a, b, out);
-}
-static inline bool zs_add_ok(size_t a, size_t b, size_t *out) {
-    return !__builtin_add_overflow(a, b, out);
-}
+static inline bool zs_mul_ok(size_t a, size_t b, size_t *out) { return !__builtin_mul_overflow(a, b, out); }
+static inline bool zs_add_ok(size_t a, size_t b, size_t *out) { return !__builtin_add_overflow(a, b, out); }
 
 #endif

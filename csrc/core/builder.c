@@ -63,7 +63,10 @@ static bool insert_name(zs_builder *b, const char *name, int node) {
 
 zs_attrs zs_attrs_default(void) {
     return (zs_attrs){
-        .groups = 1, .eps = 1e-5, .affine = true, .stride = 1,
+        .groups = 1,
+        .eps = 1e-5,
+        .affine = true,
+        .stride = 1,
         .window = {.R = 1, .S = 1, .stride_h = 1, .stride_w = 1, .dil_h = 1, .dil_w = 1},
     };
 }
@@ -80,8 +83,8 @@ zs_builder *zs_builder_make(zs_shape input, zs_error *err) {
     }
     zs_error_clear(&b->err);
     if (!size_ok(input)) {
-        zs_fail(err, ZS_EINVAL, "input: expected sizes from 1 to %d, got C=%d, H=%d, W=%d", ZS_MAX_DIM, input.C, input.H,
-                input.W);
+        zs_fail(err, ZS_EINVAL, "input: expected sizes from 1 to %d, got C=%d, H=%d, W=%d", ZS_MAX_DIM, input.C,
+                input.H, input.W);
         goto fail;
     }
     b->nodes = grown(b, NULL, &b->cap_nodes, 0, 1, sizeof *b->nodes);
@@ -137,8 +140,16 @@ static zs_status declare_tensors(zs_builder *b, zs_node *node, int id, const zs_
             return zs_fail(&b->err, ZS_EINVAL, "a %s of %d x %d x %d x %d elements is too large", zs_role_name(d->role),
                            d->O, d->I, d->R, d->S);
         zs_tensor *t = &b->tensors[b->n_tensors + i];
-        *t = (zs_tensor){.node = id, .role = d->role, .ndim = d->ndim, .O = d->O, .I = d->I, .R = d->R, .S = d->S,
-                         .groups = node->attrs.groups, .size = size, .counted = d->counted};
+        *t = (zs_tensor){.node = id,
+                         .role = d->role,
+                         .ndim = d->ndim,
+                         .O = d->O,
+                         .I = d->I,
+                         .R = d->R,
+                         .S = d->S,
+                         .groups = node->attrs.groups,
+                         .size = size,
+                         .counted = d->counted};
         memcpy(t->name, node->name, strlen(node->name) + 1);
         strcat(t->name, ".");
         strcat(t->name, zs_role_name(d->role));
@@ -181,22 +192,23 @@ int zs_builder_add(zs_builder *b, zs_op_kind kind, const char *name, int n_input
     }
     for (int i = 0; i < n_inputs; i++) {
         if (inputs[i] < 0 || inputs[i] >= id) {
-            zs_fail(&b->err, ZS_EINVAL, "node '%s': input %d is node %d, expected one of the %d nodes made before", name,
-                    i, inputs[i], id);
+            zs_fail(&b->err, ZS_EINVAL, "node '%s': input %d is node %d, expected one of the %d nodes made before",
+                    name, i, inputs[i], id);
             goto fail;
         }
         shapes[i] = b->nodes[inputs[i]].shape;
     }
     first = shapes[0];
     const zs_op *op = zs_op_get(kind);
-    zs_node node = {.op = kind, .n_inputs = n_inputs, .first_input = b->n_inputs,
-                    .attrs = attrs ? *attrs : zs_attrs_default()};
+    zs_node node = {
+        .op = kind, .n_inputs = n_inputs, .first_input = b->n_inputs, .attrs = attrs ? *attrs : zs_attrs_default()};
     memcpy(node.name, name, strlen(name) + 1);
     if (op->infer(&node.attrs, n_inputs, shapes, &node.shape, &local) != ZS_OK) {
         zs_fail(&b->err, local.status, "node '%s' (%s): %s", name, zs_op_name(kind), local.text);
         goto fail;
     }
-    if (!size_ok(node.shape) || (size_t)node.shape.H * (size_t)node.shape.W > ((size_t)1 << 40) / (size_t)node.shape.C) {
+    if (!size_ok(node.shape) ||
+        (size_t)node.shape.H * (size_t)node.shape.W > ((size_t)1 << 40) / (size_t)node.shape.C) {
         zs_fail(&b->err, ZS_EINVAL, "node '%s' (%s): output of C=%d, H=%d, W=%d is too large", name, zs_op_name(kind),
                 node.shape.C, node.shape.H, node.shape.W);
         goto fail;
@@ -282,8 +294,13 @@ zs_status zs_builder_finish(zs_builder *b, int output, zs_graph **graph, zs_erro
         zs_fail(err, ZS_ENOMEM, "out of memory while building the graph");
         goto done;
     }
-    *g = (zs_graph){.n_nodes = b->n_nodes, .n_inputs = b->n_inputs, .n_tensors = b->n_tensors, .nodes = b->nodes,
-                    .inputs = b->inputs, .coefs = b->coefs, .tensors = b->tensors};
+    *g = (zs_graph){.n_nodes = b->n_nodes,
+                    .n_inputs = b->n_inputs,
+                    .n_tensors = b->n_tensors,
+                    .nodes = b->nodes,
+                    .inputs = b->inputs,
+                    .coefs = b->coefs,
+                    .tensors = b->tensors};
     b->nodes = NULL;
     b->inputs = NULL;
     b->coefs = NULL;

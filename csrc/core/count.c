@@ -21,13 +21,9 @@ static void mark_live(const zs_graph *g, uint8_t *flags) {
     }
 }
 
-static bool is_trainable(zs_role role) {
-    return role != ZS_ROLE_RUNNING_MEAN && role != ZS_ROLE_RUNNING_VAR;
-}
+static bool is_trainable(zs_role role) { return role != ZS_ROLE_RUNNING_MEAN && role != ZS_ROLE_RUNNING_VAR; }
 
-static bool add(int64_t *sum, int64_t term) {
-    return !__builtin_add_overflow(*sum, term, sum);
-}
+static bool add(int64_t *sum, int64_t term) { return !__builtin_add_overflow(*sum, term, sum); }
 
 zs_status zs_graph_count(const zs_graph *g, zs_counts *out, zs_error *err) {
     uint8_t flags[ZS_MAX_NODES];

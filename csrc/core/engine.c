@@ -35,7 +35,9 @@ static zs_view view_of(const zs_engine *e, zs_place place) {
     const zs_storage *s = &e->plan->storages[place.storage];
     const size_t real = zs_dtype_size(e->exec->kernels->dtype);
     return (zs_view){.p = e->pool ? e->pool + s->offset + place.offset * real : NULL,
-                     .sn = (ptrdiff_t)s->elements, .sh = place.sh, .sw = place.sw};
+                     .sn = (ptrdiff_t)s->elements,
+                     .sh = place.sh,
+                     .sw = place.sw};
 }
 
 static void bind_operands(zs_engine *e, int node, zs_operand *in) {
@@ -49,9 +51,13 @@ static void bind_operands(zs_engine *e, int node, zs_operand *in) {
         if (edge->dropped) continue;
         const zs_node_plan *source = &e->plan->nodes[edge->source];
         zs_operand *o = &in[c->n_in++];
-        *o = (zs_operand){.x = view_of(e, source->value), .shape = g->nodes[zs_node_inputs(g, node)[j]].shape,
-                          .relu = edge->relu, .bn = edge->bn >= 0 ? e->calls[edge->bn].bn.coef : NULL,
-                          .coef = g->coefs[n->first_input + j], .dx = view_of(e, edge->dx), .add = edge->add,
+        *o = (zs_operand){.x = view_of(e, source->value),
+                          .shape = g->nodes[zs_node_inputs(g, node)[j]].shape,
+                          .relu = edge->relu,
+                          .bn = edge->bn >= 0 ? e->calls[edge->bn].bn.coef : NULL,
+                          .coef = g->coefs[n->first_input + j],
+                          .dx = view_of(e, edge->dx),
+                          .add = edge->add,
                           .clear = edge->clear};
         if (edge->clear) { /* the whole storage */
             const zs_storage *s = &e->plan->storages[edge->dx.storage];
@@ -109,9 +115,13 @@ void zs_engine_layout(zs_engine *e, zs_arena *arena) {
         const zs_op *op = zs_op_get(n->op);
         if (e->calls) {
             zs_call *c = &e->calls[i];
-            *c = (zs_call){.k = p->spec.kernels, .node = n, .group_size = p->spec.group_size,
-                           .n_groups = p->spec.n_groups, .blocks_per_group = p->blocks_per_group,
-                           .wants_param_grad = p->spec.all_params, .algo = p->spec.algo};
+            *c = (zs_call){.k = p->spec.kernels,
+                           .node = n,
+                           .group_size = p->spec.group_size,
+                           .n_groups = p->spec.n_groups,
+                           .blocks_per_group = p->blocks_per_group,
+                           .wants_param_grad = p->spec.all_params,
+                           .algo = p->spec.algo};
             for (int r = 0; r < ZS_N_ROLES; r++)
                 c->param[r] = n->tensors[r] >= 0 ? e->weights.tensors[n->tensors[r]] : NULL;
         }
@@ -169,8 +179,7 @@ static void run_loss(zs_engine *e, const zs_block *b) {
 
 static void clear_gradients(zs_engine *e, const zs_call *c, const zs_block *b) {
     for (int j = 0; j < c->n_in; j++)
-        if (c->in[j].clear)
-            e->exec->kernels->fill_zero(c->in[j].clear_shape, b->n0, b->n1, &c->in[j].clear_view);
+        if (c->in[j].clear) e->exec->kernels->fill_zero(c->in[j].clear_shape, b->n0, b->n1, &c->in[j].clear_view);
 }
 
 static void run_backward(zs_engine *e, int node, const zs_block *b, void *scratch) {
@@ -289,8 +298,10 @@ static void deliver_bn(zs_engine *e, int node) {
     const zs_call *c = &e->calls[node];
     if (!e->plan->spec.all_params || c->node->tensors[ZS_ROLE_GAMMA] < 0) return;
     const size_t C = (size_t)c->node->shape.C;
-    const struct { zs_role role; const double *values; } params[] = {{ZS_ROLE_GAMMA, c->bn.d_gamma},
-                                                                     {ZS_ROLE_BETA, c->bn.d_beta}};
+    const struct {
+        zs_role role;
+        const double *values;
+    } params[] = {{ZS_ROLE_GAMMA, c->bn.d_gamma}, {ZS_ROLE_BETA, c->bn.d_beta}};
     for (size_t i = 0; i < 2; i++)
         for (int g = 0; g < e->n_groups; g++) {
             e->exec->kernels->cast(C, params[i].values + (size_t)g * C, e->partial);

@@ -17,17 +17,15 @@ const zs_op *zs_op_get(zs_op_kind kind) {
     return OPS[kind];
 }
 
-static const char *const OP_NAMES[ZS_N_OP_KINDS] = {
-    "input",
+static const char *const OP_NAMES[ZS_N_OP_KINDS] = {"input",
 #define ZS_OP_NAME(NAME, file, inputs) #file,
-    ZS_OP_TABLE(ZS_OP_NAME)
+                                                    ZS_OP_TABLE(ZS_OP_NAME)
 #undef ZS_OP_NAME
 };
 
-static const int OP_ARITY[ZS_N_OP_KINDS] = {
-    0,
+static const int OP_ARITY[ZS_N_OP_KINDS] = {0,
 #define ZS_OP_ARITY(NAME, file, inputs) inputs,
-    ZS_OP_TABLE(ZS_OP_ARITY)
+                                            ZS_OP_TABLE(ZS_OP_ARITY)
 #undef ZS_OP_ARITY
 };
 

@@ -81,9 +81,7 @@ typedef struct zs_graph {
 
 void zs_graph_free(zs_graph *graph);
 
-static inline const int *zs_node_inputs(const zs_graph *g, int node) {
-    return g->inputs + g->nodes[node].first_input;
-}
+static inline const int *zs_node_inputs(const zs_graph *g, int node) { return g->inputs + g->nodes[node].first_input; }
 
 const char *zs_op_name(zs_op_kind op); /* "conv2d" */
 int zs_op_by_name(const char *name);   /* -1 if unknown */

@@ -25,7 +25,7 @@ typedef enum zs_init_kind {
 #define ZS_INIT_ENUM(NAME, name, distribution) ZS_INIT_##NAME,
     ZS_INIT_TABLE(ZS_INIT_ENUM)
 #undef ZS_INIT_ENUM
-    ZS_N_INITS
+        ZS_N_INITS
 } zs_init_kind;
 
 /* A tensor to fill, dense, O x I x R x S (I of one group; what a tensor lacks is 1). */
@@ -48,7 +48,7 @@ void zs_init_tensor(zs_rng *rng, int kind, const zs_init_shape *shape, float *ou
 /* A network as a PyTorch user gets it: seed; default construction of all tensors; then, for any
    other kind, a second pass over all of them that goes on with the same stream. outs[i] is
    overwritten. */
-void zs_init_all(const zs_init_shape *shapes, size_t n_tensors, int kind, uint64_t seed,
-                 float *const *outs, void *scratch);
+void zs_init_all(const zs_init_shape *shapes, size_t n_tensors, int kind, uint64_t seed, float *const *outs,
+                 void *scratch);
 
 #endif

@@ -94,8 +94,8 @@ typedef struct zs_kernels {
     /* Losses of single samples (double) and dlogits = dloss/dlogits * weight. */
     void (*cross_entropy)(int K, int n0, int n1, const zs_view *logits, const int64_t *labels, double weight,
                           double *loss, const zs_view *dlogits);
-    void (*sum_logits)(int K, int n0, int n1, const zs_view *logits, const int64_t *labels, double weight,
-                       double *loss, const zs_view *dlogits);
+    void (*sum_logits)(int K, int n0, int n1, const zs_view *logits, const int64_t *labels, double weight, double *loss,
+                       const zs_view *dlogits);
 
     /* out[i] = sum over parts in their order; parts lie `stride` elements apart; out may be part 0 */
     void (*join)(size_t n, int n_parts, size_t stride, const void *parts, void *out);

@@ -21,7 +21,6 @@ typedef struct zs_block {
     int n0, n1;
 } zs_block;
 
-
 typedef struct zs_operand {
     zs_view x;
     zs_shape shape;

@@ -1,31 +1,29 @@
 /* THE list of ops, one line each: enum, names, arity checks, Python listing and test parameters come from here.
    To add one: a line here and csrc/ops/<file>.c, which defines `const zs_op zs_op_<file>`. */
 #ifndef ZS_OP_TABLE_H
-#define ZS_OP_TABLE_H
-
 #define ZS_ANY (-1) /* any number of inputs from one up */
 
-#define ZS_OP_TABLE(OP)                            \
-    /*  NAME             file             inputs */ \
-    OP(CONV2D,           conv2d,          1)       \
-    OP(LINEAR,           linear,          1)       \
-    OP(BATCH_NORM,       batch_norm,      1)       \
-    OP(RELU,             relu,            1)       \
-    OP(MAX_POOL,         max_pool,        1)       \
-    OP(AVG_POOL,         avg_pool,        1)       \
-    OP(GLOBAL_AVG_POOL,  global_avg_pool, 1)       \
-    OP(ADD,              add,             ZS_ANY)  \
-    OP(CONCAT,           concat,          ZS_ANY)  \
-    OP(ZERO,             zero,            1)       \
-    OP(IDENTITY,         identity,        1)       \
-    OP(SHIFT,            shift,           1)
+/* NAME, file, inputs */
+#define ZS_OP_TABLE(OP)                          \
+    OP(CONV2D, conv2d, 1)                        \
+    OP(LINEAR, linear, 1)                        \
+    OP(BATCH_NORM, batch_norm, 1)                \
+    OP(RELU, relu, 1)                            \
+    OP(MAX_POOL, max_pool, 1)                    \
+    OP(AVG_POOL, avg_pool, 1)                    \
+    OP(GLOBAL_AVG_POOL, global_avg_pool, 1)      \
+    OP(ADD, add, ZS_ANY)                         \
+    OP(CONCAT, concat, ZS_ANY)                   \
+    OP(ZERO, zero, 1)                            \
+    OP(IDENTITY, identity, 1)                    \
+    OP(SHIFT, shift, 1)
 
 typedef enum zs_op_kind {
     ZS_OP_INPUT, /* node 0: the image */
 #define ZS_OP_ENUM(NAME, file, inputs) ZS_OP_##NAME,
     ZS_OP_TABLE(ZS_OP_ENUM)
 #undef ZS_OP_ENUM
-    ZS_N_OP_KINDS
+        ZS_N_OP_KINDS
 } zs_op_kind;
 
 #endif

@@ -45,9 +45,7 @@ static void find_live(zs_planner *q) {
 }
 
 /* 2. What runs, is filled, is read through. `source` of every edge. */
-static bool runs(const zs_planner *q, int i) {
-    return (q->reaches[i] || q->s->dead) && !q->zero[i];
-}
+static bool runs(const zs_planner *q, int i) { return (q->reaches[i] || q->s->dead) && !q->zero[i]; }
 
 static void find_sources(zs_planner *q) {
     const zs_graph *g = q->g;
@@ -147,7 +145,8 @@ static void find_wanted(zs_planner *q) {
         /* behind a lazy node stands its source, which the original edge names */
         for (int j = 0; j < n->n_inputs; j++) {
             const zs_edge_plan *e = &q->p->edges[n->first_input + j];
-            if (q->p->nodes[e->source].wants_grad || (e->bn >= 0 && q->p->nodes[e->bn].wants_grad)) np->wants_grad = true;
+            if (q->p->nodes[e->source].wants_grad || (e->bn >= 0 && q->p->nodes[e->bn].wants_grad))
+                np->wants_grad = true;
         }
     }
 }
@@ -252,7 +251,8 @@ static void place_gradients(zs_planner *q) {
             const zs_node *sum = node_of(q, reader);
             for (int j = 0; j < sum->n_inputs; j++) {
                 const zs_edge_plan *e = &p->edges[sum->first_input + j];
-                if (e->source == i && e->bn < 0 && g->coefs[sum->first_input + j] == 1.0) np->grad = p->nodes[reader].grad;
+                if (e->source == i && e->bn < 0 && g->coefs[sum->first_input + j] == 1.0)
+                    np->grad = p->nodes[reader].grad;
             }
         }
         if (np->grad.storage < 0) np->grad = dense(q, n->shape);

@@ -59,7 +59,12 @@ typedef struct zs_edge_plan {
 } zs_edge_plan;
 
 typedef enum zs_phase_kind {
-    ZS_PHASE_FILL, ZS_PHASE_FORWARD_SUMS, ZS_PHASE_FORWARD, ZS_PHASE_LOSS, ZS_PHASE_BACKWARD_SUMS, ZS_PHASE_BACKWARD,
+    ZS_PHASE_FILL,
+    ZS_PHASE_FORWARD_SUMS,
+    ZS_PHASE_FORWARD,
+    ZS_PHASE_LOSS,
+    ZS_PHASE_BACKWARD_SUMS,
+    ZS_PHASE_BACKWARD,
     ZS_PHASE_WEIGHTS, /* alone in its step */
 } zs_phase_kind;
 

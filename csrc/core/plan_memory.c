@@ -29,8 +29,7 @@ void zs_planner_lifetimes(zs_planner *q) {
             if (kind == ZS_PHASE_LOSS) continue;
             for (int j = 0; j < n->n_inputs; j++) {
                 const zs_edge_plan *e = &p->edges[n->first_input + j];
-                if (!e->dropped && (!back || has_trait(q, i, ZS_BWD_READS_IN)))
-                    touch(q, p->nodes[e->source].value, t);
+                if (!e->dropped && (!back || has_trait(q, i, ZS_BWD_READS_IN))) touch(q, p->nodes[e->source].value, t);
                 if (kind == ZS_PHASE_BACKWARD || (kind == ZS_PHASE_WEIGHTS && np->fuses)) touch(q, e->dx, t);
             }
             if (n->observed) touch(q, np->value, p->n_steps - 1);
@@ -39,7 +38,8 @@ void zs_planner_lifetimes(zs_planner *q) {
 
 static size_t storage_bytes(const zs_planner *q, int s) {
     return zs_round_up(q->p->storages[s].elements * (size_t)q->s->group_size * (size_t)q->s->n_groups *
-                           zs_dtype_size(q->s->kernels->dtype), ZS_ALIGN);
+                           zs_dtype_size(q->s->kernels->dtype),
+                       ZS_ALIGN);
 }
 
 typedef struct sized {
@@ -94,7 +94,8 @@ bool zs_plan_disjoint(const zs_plan *p) {
         for (int b = 0; b < a; b++) {
             const zs_storage *x = &p->storages[a], *y = &p->storages[b];
             if (x->last < 0 || y->last < 0 || x->last < y->first || y->last < x->first) continue;
-            if (x->offset < y->offset + storage_bytes(&q, b) && y->offset < x->offset + storage_bytes(&q, a)) return false;
+            if (x->offset < y->offset + storage_bytes(&q, b) && y->offset < x->offset + storage_bytes(&q, a))
+                return false;
         }
     return true;
 }

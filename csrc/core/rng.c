@@ -37,36 +37,29 @@ static inline uint32_t temper(uint32_t y) {
 /* The next 624 words. Split where i + 397 wraps, so that both loops vectorise. */
 static void refill(zs_rng *rng) {
     uint32_t *const mt = rng->mt;
-    for (size_t i = 0; i < ZS_MT_N - MT_M; i++)
-        mt[i] = mt[i + MT_M] ^ twist(mt[i], mt[i + 1]);
-    for (size_t i = ZS_MT_N - MT_M; i < ZS_MT_N - 1; i++)
-        mt[i] = mt[i - (ZS_MT_N - MT_M)] ^ twist(mt[i], mt[i + 1]);
+    for (size_t i = 0; i < ZS_MT_N - MT_M; i++) mt[i] = mt[i + MT_M] ^ twist(mt[i], mt[i + 1]);
+    for (size_t i = ZS_MT_N - MT_M; i < ZS_MT_N - 1; i++) mt[i] = mt[i - (ZS_MT_N - MT_M)] ^ twist(mt[i], mt[i + 1]);
     mt[ZS_MT_N - 1] = mt[MT_M - 1] ^ twist(mt[ZS_MT_N - 1], mt[0]);
     rng->pos = 0;
 }
 
 uint32_t zs_rng_u32(zs_rng *rng) {
-    if (rng->pos == ZS_MT_N)
-        refill(rng);
+    if (rng->pos == ZS_MT_N) refill(rng);
     return temper(rng->mt[rng->pos++]);
 }
 
 /* ---- uniform ---- */
 
-static inline int32_t low24(uint32_t word) {
-    return (int32_t)(temper(word) & 0xffffffu);
-}
+static inline int32_t low24(uint32_t word) { return (int32_t)(temper(word) & 0xffffffu); }
 
 /* Wanted is fma(u, 2b, -b), u = k 2^-24: one rounding of b (2u - 1). But 2u - 1 = (k - 2^23) 2^-23
    is a float, so a plain product rounds just the same. It never reaches b unless b is subnormal. */
 static void fill_symmetric(const uint32_t *words, size_t n, float b, float *out) {
-    for (size_t i = 0; i < n; i++)
-        out[i] = b * ((float)(low24(words[i]) - 0x800000) * 0x1p-23f);
+    for (size_t i = 0; i < n; i++) out[i] = b * ((float)(low24(words[i]) - 0x800000) * 0x1p-23f);
 }
 
 static void fill_unit(const uint32_t *words, size_t n, float *out) {
-    for (size_t i = 0; i < n; i++)
-        out[i] = (float)low24(words[i]) * 0x1p-24f;
+    for (size_t i = 0; i < n; i++) out[i] = (float)low24(words[i]) * 0x1p-24f;
 }
 
 /* Rounding may reach hi, which the interval leaves out: torch then says lo. */
@@ -80,8 +73,7 @@ static void fill_between(const uint32_t *words, size_t n, float lo, float hi, fl
 void zs_rng_uniform_f32(zs_rng *rng, size_t n, double lo, double hi, float *out) {
     const float a = (float)lo, b = (float)hi;
     while (n > 0) {
-        if (rng->pos == ZS_MT_N)
-            refill(rng);
+        if (rng->pos == ZS_MT_N) refill(rng);
         const size_t n_left = ZS_MT_N - rng->pos;
         const size_t n_run = n < n_left ? n : n_left;
         const uint32_t *const words = rng->mt + rng->pos;
@@ -104,8 +96,7 @@ void zs_rng_uniform_f32(zs_rng *rng, size_t n, double lo, double hi, float *out)
    bits. logf, sinf and cosf are closer to the truth, but up to 5 ulp from torch. */
 static float polynomial(const float *coefs, size_t n, float x) {
     float y = coefs[0];
-    for (size_t i = 1; i < n; i++)
-        y = fmaf(y, x, coefs[i]);
+    for (size_t i = 1; i < n; i++) y = fmaf(y, x, coefs[i]);
     return y;
 }
 
@@ -128,8 +119,7 @@ static float log_of(float x) {
 /* x in [0, 2 pi], reduced by the nearest multiple of pi/2; pi/4 in three parts. */
 static void sincos_of(float x, float *sine, float *cosine) {
     static const float SIN[3] = {-1.9515295891e-4f, 8.3321608736e-3f, -1.6666654611e-1f};
-    static const float COS[3] = {2.443315711809948e-5f, -1.388731625493765e-3f,
-                                 4.166664568298827e-2f};
+    static const float COS[3] = {2.443315711809948e-5f, -1.388731625493765e-3f, 4.166664568298827e-2f};
     const int octant = ((int)(x * 1.27323954473516f) + 1) & ~1;
     const float n = (float)octant;
     float r = fmaf(n, -0.78515625f, x);
@@ -176,13 +166,11 @@ static double normal_f64(zs_rng *rng) {
 
 void zs_rng_normal_f32(zs_rng *rng, size_t n, double mean, double std, float *out) {
     if (n < NORMAL_BLOCK) {
-        for (size_t i = 0; i < n; i++)
-            out[i] = (float)(normal_f64(rng) * std + mean);
+        for (size_t i = 0; i < n; i++) out[i] = (float)(normal_f64(rng) * std + mean);
         return;
     }
     zs_rng_uniform_f32(rng, n, 0.0, 1.0, out);
-    for (size_t i = 0; i + NORMAL_BLOCK <= n; i += NORMAL_BLOCK)
-        normal_block(out + i, (float)mean, (float)std);
+    for (size_t i = 0; i + NORMAL_BLOCK <= n; i += NORMAL_BLOCK) normal_block(out + i, (float)mean, (float)std);
     if (n % NORMAL_BLOCK != 0) { /* the last 16, partly done above, are drawn afresh */
         float *const tail = out + n - NORMAL_BLOCK;
         zs_rng_uniform_f32(rng, NORMAL_BLOCK, 0.0, 1.0, tail);

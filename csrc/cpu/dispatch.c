@@ -90,5 +90,10 @@ static zs_status sync(const zs_backend *self, zs_error *err) {
 }
 
 const zs_backend zs_backend_cpu = {
-    .name = "cpu", .kernels = kernels, .alloc = alloc, .free = release, .zero = zero, .sync = sync,
+    .name = "cpu",
+    .kernels = kernels,
+    .alloc = alloc,
+    .free = release,
+    .zero = zero,
+    .sync = sync,
 };

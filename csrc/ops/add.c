@@ -31,11 +31,14 @@ static void forward(const zs_call *c, const zs_block *b, void *scratch) {
 static void backward(const zs_call *c, const zs_block *b, void *scratch) {
     (void)scratch;
     for (int i = 0; i < c->n_in; i++)
-        if (c->in[i].dx.p)
-            c->k->scale(c->node->shape, b->n0, b->n1, &c->dy, c->in[i].coef, &c->in[i].dx, c->in[i].add);
+        if (c->in[i].dx.p) c->k->scale(c->node->shape, b->n0, b->n1, &c->dy, c->in[i].coef, &c->in[i].dx, c->in[i].add);
 }
 
 const zs_op zs_op_add = {
-    .name = "add", .arity = ZS_ANY, .traits = ZS_READS_BN | ZS_KEEPS_ZERO,
-    .infer = infer, .forward = forward, .backward = backward,
+    .name = "add",
+    .arity = ZS_ANY,
+    .traits = ZS_READS_BN | ZS_KEEPS_ZERO,
+    .infer = infer,
+    .forward = forward,
+    .backward = backward,
 };

@@ -16,7 +16,12 @@ static zs_status infer(const zs_attrs *a, int n_in, const zs_shape *in, zs_shape
 
 static zs_pool dims(const zs_call *c) {
     const zs_shape in = c->in[0].shape, out = c->node->shape;
-    return (zs_pool){.C = in.C, .H = in.H, .W = in.W, .P = out.H, .Q = out.W, .win = c->node->attrs.window,
+    return (zs_pool){.C = in.C,
+                     .H = in.H,
+                     .W = in.W,
+                     .P = out.H,
+                     .Q = out.W,
+                     .win = c->node->attrs.window,
                      .count_include_pad = c->node->attrs.count_include_pad};
 }
 
@@ -33,6 +38,10 @@ static void backward(const zs_call *c, const zs_block *b, void *scratch) {
 }
 
 const zs_op zs_op_avg_pool = {
-    .name = "avg_pool", .arity = 1, .traits = ZS_KEEPS_ZERO,
-    .infer = infer, .forward = forward, .backward = backward,
+    .name = "avg_pool",
+    .arity = 1,
+    .traits = ZS_KEEPS_ZERO,
+    .infer = infer,
+    .forward = forward,
+    .backward = backward,
 };

@@ -144,8 +144,15 @@ static void backward(const zs_call *c, const zs_block *b, void *scratch) {
 }
 
 const zs_op zs_op_batch_norm = {
-    .name = "batch_norm", .arity = 1, .traits = ZS_KEEPS_ZERO | ZS_BWD_READS_IN,
-    .infer = infer, .declare = declare,
-    .forward_sums = forward_sums, .forward_join = forward_join, .forward = forward,
-    .backward_sums = backward_sums, .backward_join = backward_join, .backward = backward,
+    .name = "batch_norm",
+    .arity = 1,
+    .traits = ZS_KEEPS_ZERO | ZS_BWD_READS_IN,
+    .infer = infer,
+    .declare = declare,
+    .forward_sums = forward_sums,
+    .forward_join = forward_join,
+    .forward = forward,
+    .backward_sums = backward_sums,
+    .backward_join = backward_join,
+    .backward = backward,
 };

@@ -39,6 +39,10 @@ static void backward(const zs_call *c, const zs_block *b, void *scratch) {
 }
 
 const zs_op zs_op_concat = {
-    .name = "concat", .arity = ZS_ANY, .traits = ZS_KEEPS_ZERO,
-    .infer = infer, .forward = forward, .backward = backward,
+    .name = "concat",
+    .arity = ZS_ANY,
+    .traits = ZS_KEEPS_ZERO,
+    .infer = infer,
+    .forward = forward,
+    .backward = backward,
 };

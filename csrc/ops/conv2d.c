@@ -21,8 +21,15 @@ static int declare(const zs_attrs *a, const zs_shape *in, zs_tensor_decl *decls)
 
 static zs_conv2d dims(const zs_call *c) {
     const zs_shape in = c->in[0].shape, out = c->node->shape;
-    return (zs_conv2d){.C = in.C, .H = in.H, .W = in.W, .K = out.C, .P = out.H, .Q = out.W,
-                       .groups = c->node->attrs.groups, .win = c->node->attrs.window, .relu = c->in[0].relu,
+    return (zs_conv2d){.C = in.C,
+                       .H = in.H,
+                       .W = in.W,
+                       .K = out.C,
+                       .P = out.H,
+                       .Q = out.W,
+                       .groups = c->node->attrs.groups,
+                       .win = c->node->attrs.window,
+                       .relu = c->in[0].relu,
                        .algo = c->algo};
 }
 
@@ -67,8 +74,16 @@ void zs_conv2d_backward_weights(const zs_call *c, const zs_block *b, void *dw, v
 }
 
 const zs_op zs_op_conv2d = {
-    .name = "conv2d", .arity = 1, .traits = ZS_READS_RELU | ZS_KEEPS_ZERO | ZS_BWD_READS_IN,
-    .infer = infer, .declare = declare, .packed_bytes = zs_conv2d_packed_bytes, .pack = zs_conv2d_pack,
-    .scratch_bytes = zs_conv2d_scratch_bytes, .forward = zs_conv2d_forward, .backward = zs_conv2d_backward,
-    .fuses = zs_conv2d_fuses, .backward_weights = zs_conv2d_backward_weights,
+    .name = "conv2d",
+    .arity = 1,
+    .traits = ZS_READS_RELU | ZS_KEEPS_ZERO | ZS_BWD_READS_IN,
+    .infer = infer,
+    .declare = declare,
+    .packed_bytes = zs_conv2d_packed_bytes,
+    .pack = zs_conv2d_pack,
+    .scratch_bytes = zs_conv2d_scratch_bytes,
+    .forward = zs_conv2d_forward,
+    .backward = zs_conv2d_backward,
+    .fuses = zs_conv2d_fuses,
+    .backward_weights = zs_conv2d_backward_weights,
 };

@@ -18,6 +18,10 @@ static void backward(const zs_call *c, const zs_block *b, void *scratch) {
 }
 
 const zs_op zs_op_global_avg_pool = {
-    .name = "global_avg_pool", .arity = 1, .traits = ZS_KEEPS_ZERO,
-    .infer = infer, .forward = forward, .backward = backward,
+    .name = "global_avg_pool",
+    .arity = 1,
+    .traits = ZS_KEEPS_ZERO,
+    .infer = infer,
+    .forward = forward,
+    .backward = backward,
 };

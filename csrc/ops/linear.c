@@ -20,8 +20,16 @@ static int declare(const zs_attrs *a, const zs_shape *in, zs_tensor_decl *decls)
 }
 
 const zs_op zs_op_linear = {
-    .name = "linear", .arity = 1, .traits = ZS_READS_RELU | ZS_KEEPS_ZERO | ZS_BWD_READS_IN,
-    .infer = infer, .declare = declare, .packed_bytes = zs_conv2d_packed_bytes, .pack = zs_conv2d_pack,
-    .scratch_bytes = zs_conv2d_scratch_bytes, .forward = zs_conv2d_forward, .backward = zs_conv2d_backward,
-    .fuses = zs_conv2d_fuses, .backward_weights = zs_conv2d_backward_weights,
+    .name = "linear",
+    .arity = 1,
+    .traits = ZS_READS_RELU | ZS_KEEPS_ZERO | ZS_BWD_READS_IN,
+    .infer = infer,
+    .declare = declare,
+    .packed_bytes = zs_conv2d_packed_bytes,
+    .pack = zs_conv2d_pack,
+    .scratch_bytes = zs_conv2d_scratch_bytes,
+    .forward = zs_conv2d_forward,
+    .backward = zs_conv2d_backward,
+    .fuses = zs_conv2d_fuses,
+    .backward_weights = zs_conv2d_backward_weights,
 };

@@ -30,6 +30,10 @@ static void backward(const zs_call *c, const zs_block *b, void *scratch) {
 }
 
 const zs_op zs_op_max_pool = {
-    .name = "max_pool", .arity = 1, .traits = ZS_KEEPS_ZERO | ZS_BWD_READS_IN,
-    .infer = infer, .forward = forward, .backward = backward,
+    .name = "max_pool",
+    .arity = 1,
+    .traits = ZS_KEEPS_ZERO | ZS_BWD_READS_IN,
+    .infer = infer,
+    .forward = forward,
+    .backward = backward,
 };

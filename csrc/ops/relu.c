@@ -18,6 +18,10 @@ static void backward(const zs_call *c, const zs_block *b, void *scratch) {
 }
 
 const zs_op zs_op_relu = {
-    .name = "relu", .arity = 1, .traits = ZS_KEEPS_ZERO | ZS_BWD_READS_OUT,
-    .infer = infer, .forward = forward, .backward = backward,
+    .name = "relu",
+    .arity = 1,
+    .traits = ZS_KEEPS_ZERO | ZS_BWD_READS_OUT,
+    .infer = infer,
+    .forward = forward,
+    .backward = backward,
 };

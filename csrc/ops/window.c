@@ -2,9 +2,14 @@
 #include "core/op.h"
 
 zs_status zs_window_check(const zs_window *w, zs_error *err) {
-    const struct { const char *name; int h, w, least; } fields[] = {
-        {"kernel", w->R, w->S, 1}, {"stride", w->stride_h, w->stride_w, 1},
-        {"padding", w->pad_h, w->pad_w, 0}, {"dilation", w->dil_h, w->dil_w, 1},
+    const struct {
+        const char *name;
+        int h, w, least;
+    } fields[] = {
+        {"kernel", w->R, w->S, 1},
+        {"stride", w->stride_h, w->stride_w, 1},
+        {"padding", w->pad_h, w->pad_w, 0},
+        {"dilation", w->dil_h, w->dil_w, 1},
     };
     for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
         if (fields[i].h < fields[i].least || fields[i].w < fields[i].least || fields[i].h > 4096 || fields[i].w > 4096)

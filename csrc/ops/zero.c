@@ -24,5 +24,10 @@ static void backward(const zs_call *c, const zs_block *b, void *scratch) {
 }
 
 const zs_op zs_op_zero = {
-    .name = "zero", .arity = 1, .traits = ZS_KEEPS_ZERO, .infer = infer, .forward = forward, .backward = backward,
+    .name = "zero",
+    .arity = 1,
+    .traits = ZS_KEEPS_ZERO,
+    .infer = infer,
+    .forward = forward,
+    .backward = backward,
 };

@@ -15,9 +15,9 @@ PyObject *zs_py_raise_with(const zs_py_state *state, const zs_error *err) {
     case ZS_ENOMEM: PyErr_SetString(PyExc_MemoryError, err->text); break;
     case ZS_EINVAL: PyErr_SetString(PyExc_ValueError, err->text); break;
     case ZS_EARCH: {
-        PyObject *exception = err->position < 0 ? PyObject_CallFunction(state->architecture_error, "s", err->text)
-                                                : PyObject_CallFunction(state->architecture_error, "sl", err->text,
-                                                                        err->position);
+        PyObject *exception = err->position < 0
+                                  ? PyObject_CallFunction(state->architecture_error, "s", err->text)
+                                  : PyObject_CallFunction(state->architecture_error, "sl", err->text, err->position);
         if (exception) PyErr_SetObject(state->architecture_error, exception);
         Py_XDECREF(exception);
         break;

@@ -22,7 +22,7 @@ typedef struct attr_def {
     const char *name;
     int kind;
     size_t offset, offset2; /* in zs_attrs */
-    unsigned ops;           /* bit per op that has it */
+    unsigned ops; /* bit per op that has it */
 } attr_def;
 
 #define AT(field) offsetof(zs_attrs, field)
@@ -280,13 +280,19 @@ static PyGetSetDef graph_getset[] = {
 };
 
 static PyType_Slot graph_slots[] = {
-    {Py_tp_dealloc, graph_dealloc}, {Py_tp_methods, graph_methods}, {Py_tp_getset, graph_getset},
-    {Py_tp_repr, graph_repr}, {Py_tp_doc, "An immutable network. Made by GraphBuilder or space_build."}, {0, NULL},
+    {Py_tp_dealloc, graph_dealloc},
+    {Py_tp_methods, graph_methods},
+    {Py_tp_getset, graph_getset},
+    {Py_tp_repr, graph_repr},
+    {Py_tp_doc, "An immutable network. Made by GraphBuilder or space_build."},
+    {0, NULL},
 };
 
 static PyType_Spec graph_spec = {
-    .name = "zeroshot._core.Graph", .basicsize = sizeof(graph_object),
-    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION | Py_TPFLAGS_IMMUTABLETYPE, .slots = graph_slots,
+    .name = "zeroshot._core.Graph",
+    .basicsize = sizeof(graph_object),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION | Py_TPFLAGS_IMMUTABLETYPE,
+    .slots = graph_slots,
 };
 
 static PyObject *wrap(const zs_py_state *state, zs_graph *graph) {
@@ -435,13 +441,18 @@ static PyMethodDef builder_methods[] = {
 };
 
 static PyType_Slot builder_slots[] = {
-    {Py_tp_new, builder_new}, {Py_tp_dealloc, builder_dealloc}, {Py_tp_methods, builder_methods},
-    {Py_tp_doc, "GraphBuilder(channels, height, width): makes a Graph node by node; node 0 is the image."}, {0, NULL},
+    {Py_tp_new, builder_new},
+    {Py_tp_dealloc, builder_dealloc},
+    {Py_tp_methods, builder_methods},
+    {Py_tp_doc, "GraphBuilder(channels, height, width): makes a Graph node by node; node 0 is the image."},
+    {0, NULL},
 };
 
 static PyType_Spec builder_spec = {
-    .name = "zeroshot._core.GraphBuilder", .basicsize = sizeof(builder_object),
-    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE, .slots = builder_slots,
+    .name = "zeroshot._core.GraphBuilder",
+    .basicsize = sizeof(builder_object),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE,
+    .slots = builder_slots,
 };
 
 int zs_py_graph_init(PyObject *module) {

@@ -12,10 +12,7 @@
 #include "py/worker.h"
 
 static PyMethodDef methods[] = {
-    ZS_PY_SCORE_METHODS
-    ZS_PY_CONFIG_METHODS
-    ZS_PY_SPACE_METHODS
-    {NULL, NULL, 0, NULL},
+    ZS_PY_SCORE_METHODS ZS_PY_CONFIG_METHODS ZS_PY_SPACE_METHODS{NULL, NULL, 0, NULL},
 };
 
 static int module_exec(PyObject *module) {
@@ -59,9 +56,9 @@ static PyModuleDef_Slot slots[] = {
 };
 
 static PyModuleDef definition = {
-    PyModuleDef_HEAD_INIT, .m_name = "zeroshot._core", .m_doc = "The C core of zeroshot.",
-    .m_size = sizeof(zs_py_state), .m_methods = methods, .m_slots = slots, .m_traverse = module_traverse,
-    .m_clear = module_clear, .m_free = module_free,
+    PyModuleDef_HEAD_INIT,         .m_name = "zeroshot._core", .m_doc = "The C core of zeroshot.",
+    .m_size = sizeof(zs_py_state), .m_methods = methods,       .m_slots = slots,
+    .m_traverse = module_traverse, .m_clear = module_clear,    .m_free = module_free,
 };
 
 PyMODINIT_FUNC PyInit__core(void); /* older Python headers declare no prototype */

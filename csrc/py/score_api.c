@@ -40,7 +40,8 @@ static bool poll(void *self) {
     call *c = self;
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
-    const int64_t passed = (int64_t)(now.tv_sec - c->last_poll.tv_sec) * 1000000000 + (now.tv_nsec - c->last_poll.tv_nsec);
+    const int64_t passed =
+        (int64_t)(now.tv_sec - c->last_poll.tv_sec) * 1000000000 + (now.tv_nsec - c->last_poll.tv_nsec);
     if (passed < POLL_NANOSECONDS) return false;
     PyEval_RestoreThread(c->saved);
     const bool stop = PyErr_CheckSignals() != 0;
@@ -160,7 +161,8 @@ static int get_run(call *c, Py_ssize_t i, PyObject *tuple) {
     Py_ssize_t n_params = 0;
     while (r->score->params[n_params]) n_params++;
     if (PyTuple_GET_SIZE(params) != n_params) {
-        PyErr_Format(PyExc_ValueError, "runs: %s takes %zd parameters, got %zd", name, n_params, PyTuple_GET_SIZE(params));
+        PyErr_Format(PyExc_ValueError, "runs: %s takes %zd parameters, got %zd", name, n_params,
+                     PyTuple_GET_SIZE(params));
         return -1;
     }
     for (Py_ssize_t p = 0; p < n_params; p++) {
@@ -321,9 +323,12 @@ static int get_exec(call *c, PyObject *module, const char *dtype, int n_threads,
         return -1;
     }
     /* A pool of OpenMP threads does not survive a fork: the child of a process that may have used it works alone. */
-    job->exec = (zs_exec){.backend = &zs_backend_cpu, .kernels = &c->kernels,
+    job->exec = (zs_exec){.backend = &zs_backend_cpu,
+                          .kernels = &c->kernels,
                           .n_threads = (long)getpid() == state->pid ? abs(n_threads) : 1,
-                          .spare_small = n_threads < 0, .poll = poll, .poll_self = c};
+                          .spare_small = n_threads < 0,
+                          .poll = poll,
+                          .poll_self = c};
     if (workspace != Py_None) {
         if (!Py_IS_TYPE(workspace, state->workspace_type)) {
             PyErr_SetString(PyExc_TypeError, "workspace: expected a Workspace or None");
@@ -370,8 +375,9 @@ static PyObject *result(const call *c, bool measured_only) {
         if (!r) goto fail;
         PyList_SET_ITEM(runs, i, r);
     }
-    blame = job->blame.node < 0 ? Py_NewRef(Py_None)
-                                : Py_BuildValue("sn", job->graph->nodes[job->blame.node].name, (Py_ssize_t)job->blame.count);
+    blame = job->blame.node < 0
+                ? Py_NewRef(Py_None)
+                : Py_BuildValue("sn", job->graph->nodes[job->blame.node].name, (Py_ssize_t)job->blame.count);
     if (!blame) goto fail;
     PyObject *out = Py_BuildValue("{s:N,s:n,s:L,s:i,s:L,s:L,s:s,s:N}", "runs", runs, "peak_bytes",
                                   (Py_ssize_t)job->peak_bytes, "macs", (long long)job->macs, "n_passes", job->n_passes,
@@ -412,19 +418,20 @@ static void release(call *c) {
 }
 
 PyObject *zs_py_run(PyObject *module, PyObject *args, PyObject *kwargs) {
-    static const char *const names[] = {"graph", "x", "y", "runs", "sink", "weights", "init", "seed", "dtype", "n_threads",
-                                        "kernels", "algo", "max_bytes", "dead", "workspace", "cancel", "measure", NULL};
+    static const char *const names[] = {"graph",     "x",    "y",         "runs",      "sink",    "weights",
+                                        "init",      "seed", "dtype",     "n_threads", "kernels", "algo",
+                                        "max_bytes", "dead", "workspace", "cancel",    "measure", NULL};
     PyObject *graph, *x, *y, *runs, *sink, *weights, *workspace, *cancel, *out = NULL;
     const char *init, *dtype, *table, *algo;
     unsigned long long seed;
     int n_threads, dead, measure;
     Py_ssize_t max_bytes;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OOO$OOOsKsissnpOOp:run", (char **)names, &graph, &x, &y, &runs, &sink,
-                                     &weights, &init, &seed, &dtype, &n_threads, &table, &algo, &max_bytes, &dead, &workspace,
-                                     &cancel, &measure))
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OOO$OOOsKsissnpOOp:run", (char **)names, &graph, &x, &y, &runs,
+                                     &sink, &weights, &init, &seed, &dtype, &n_threads, &table, &algo, &max_bytes,
+                                     &dead, &workspace, &cancel, &measure))
         return NULL;
-    call c = {.job = {.seed = seed, .dead = dead, .max_bytes = max_bytes > 0 ? (size_t)max_bytes : 0,
-                      .blame = {.node = -1}}};
+    call c = {
+        .job = {.seed = seed, .dead = dead, .max_bytes = max_bytes > 0 ? (size_t)max_bytes : 0, .blame = {.node = -1}}};
     c.job.graph = zs_py_graph_get(module, graph);
     if (!c.job.graph) return NULL;
     if (get_algo(algo, &c.job.algo) < 0) return NULL;

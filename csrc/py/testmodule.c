@@ -22,11 +22,11 @@
 #define N_BLOCK "n0", "n1" /* keywords of nearly every kernel: the samples of its block */
 
 typedef struct array { /* borrowed from the arguments of the call */
-    zs_view v;         /* of images */
-    int N, H, W, C;    /* of images; of others the axes in order, 1 where there is none */
+    zs_view v; /* of images */
+    int N, H, W, C; /* of images; of others the axes in order, 1 where there is none */
     int ndim;
-    size_t n;          /* elements */
-    int type;          /* NumPy's number; -1: None was given */
+    size_t n; /* elements */
+    int type; /* NumPy's number; -1: None was given */
 } array;
 
 static const array NONE = {.type = -1};
@@ -49,8 +49,14 @@ static int get_array(PyObject *obj, array *out, bool is_image, bool is_output) {
         if (PyArray_DIM(a, i) > INT32_MAX) return bad("axes below 2^31", obj);
         dims[i] = (int)PyArray_DIM(a, i);
     }
-    *out = (array){.v.p = PyArray_DATA(a), .N = dims[0], .H = dims[1], .W = dims[2], .C = dims[3], .ndim = ndim,
-                   .n = (size_t)PyArray_SIZE(a), .type = PyArray_TYPE(a)};
+    *out = (array){.v.p = PyArray_DATA(a),
+                   .N = dims[0],
+                   .H = dims[1],
+                   .W = dims[2],
+                   .C = dims[3],
+                   .ndim = ndim,
+                   .n = (size_t)PyArray_SIZE(a),
+                   .type = PyArray_TYPE(a)};
     if (!is_image) return PyArray_IS_C_CONTIGUOUS(a) ? 1 : bad("a C-contiguous array", obj);
 
     const npy_intp size = PyArray_ITEMSIZE(a);
@@ -79,7 +85,9 @@ static int image_out_or_none(PyObject *obj, void *out) {
 }
 static int dense(PyObject *obj, void *out) { return get_array(obj, out, false, false); }
 static int dense_out(PyObject *obj, void *out) { return get_array(obj, out, false, true); }
-static int dense_or_none(PyObject *obj, void *out) { return obj == Py_None ? (*(array *)out = NONE, 1) : dense(obj, out); }
+static int dense_or_none(PyObject *obj, void *out) {
+    return obj == Py_None ? (*(array *)out = NONE, 1) : dense(obj, out);
+}
 static int dense_out_or_none(PyObject *obj, void *out) {
     return obj == Py_None ? (*(array *)out = NONE, 1) : dense_out(obj, out);
 }
@@ -117,7 +125,8 @@ static bool find_table(call *c, int type) {
 
 static bool ready(call *c, const array *samples) {
     if (c->n1 < 0) c->n1 = samples->N;
-    return find_table(c, samples->type) && expect(0 <= c->n0 && c->n0 <= c->n1 && c->n1 <= samples->N, "0 <= n0 <= n1 <= N");
+    return find_table(c, samples->type) &&
+           expect(0 <= c->n0 && c->n0 <= c->n1 && c->n1 <= samples->N, "0 <= n0 <= n1 <= N");
 }
 
 /* --- convolution ------------------------------------------------------------------------------------------------- */
@@ -161,13 +170,16 @@ static bool conv_ready(conv *v, const array *x, const array *w, const array *y) 
     v->d.algo = is_f4 ? ZS_ALGO_F4 : is_auto ? ZS_ALGO_AUTO : ZS_ALGO_DIRECT;
     if (!expect(is_f4 || is_auto || strcmp(v->algo, "direct") == 0, "algo 'direct', 'auto' or 'f4'")) return false;
     return expect(groups > 0 && w->ndim == 4 && w->type == x->type && w->C == y->C && w->W * groups == x->C &&
-                      y->C % groups == 0, "weights (R, S, C / groups, K)");
+                      y->C % groups == 0,
+                  "weights (R, S, C / groups, K)");
 }
 
 static bool take_filled(size_t n_bytes, void **out) {
     *out = zs_alloc_aligned(n_bytes); /* exactly: sanitizers see the byte after it */
-    if (!*out) PyErr_NoMemory();
-    else memset(*out, 0xff, n_bytes); /* NaN: nobody may rely on zeros */
+    if (!*out)
+        PyErr_NoMemory();
+    else
+        memset(*out, 0xff, n_bytes); /* NaN: nobody may rely on zeros */
     return *out != NULL;
 }
 
@@ -193,12 +205,11 @@ static PyObject *conv2d_fwd(PyObject *module, PyObject *args, PyObject *kwargs) 
     conv v = CONV;
     array x, w, bias, y;
     if (!PyArg_ParseTupleAndKeywords(args, kwargs, "sO&O&O&O&|$" CONV_FORMAT ":conv2d_fwd",
-                                     NAMES("table", "x", "w", "bias", "y", CONV_NAMES), &v.c.table, image, &x, dense, &w,
-                                     dense_or_none, &bias, image_out, &y, CONV_FIELDS(v)) ||
+                                     NAMES("table", "x", "w", "bias", "y", CONV_NAMES), &v.c.table, image, &x, dense,
+                                     &w, dense_or_none, &bias, image_out, &y, CONV_FIELDS(v)) ||
         !conv_ready(&v, &x, &w, &y) || !expect(is_or_none(&bias, x.type, (size_t)y.C), "a bias for each output"))
         return NULL;
-    if (conv_memory(&v, w.v.p))
-        v.c.k.conv2d_fwd(&v.d, v.c.n0, v.c.n1, &x.v, v.packed, bias.v.p, &y.v, v.scratch);
+    if (conv_memory(&v, w.v.p)) v.c.k.conv2d_fwd(&v.d, v.c.n0, v.c.n1, &x.v, v.packed, bias.v.p, &y.v, v.scratch);
     return conv_done(&v);
 }
 
@@ -321,8 +332,8 @@ static PyObject *cast(PyObject *module, PyObject *args, PyObject *kwargs) {
     (void)module;
     call c = CALL;
     array from, to;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "sO&O&:cast", NAMES("table", "source", "out"), &c.table, dense, &from,
-                                     dense_out, &to) ||
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "sO&O&:cast", NAMES("table", "source", "out"), &c.table, dense,
+                                     &from, dense_out, &to) ||
         !find_table(&c, to.type) || !expect(is(&from, NPY_DOUBLE, to.n), "a float64 source of the size of out"))
         return NULL;
     c.k.cast(to.n, from.v.p, to.v.p);
@@ -431,7 +442,8 @@ static PyObject *avg_pool_bwd(PyObject *module, PyObject *args, PyObject *kwargs
 
 static bool one_pixel(const array *pixel, const array *full) {
     return expect(pixel->type == full->type && pixel->N == full->N && pixel->C == full->C && pixel->H == 1 &&
-                      pixel->W == 1, "an image and its (N, 1, 1, C)");
+                      pixel->W == 1,
+                  "an image and its (N, 1, 1, C)");
 }
 
 static PyObject *gap_fwd(PyObject *module, PyObject *args, PyObject *kwargs) {
@@ -495,8 +507,9 @@ static PyObject *scale(PyObject *module, PyObject *args, PyObject *kwargs) {
     call c = CALL;
     array x, y;
     double coef;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "sO&dO&|$pii:scale", NAMES("table", "x", "coef", "y", "add", N_BLOCK),
-                                     &c.table, image, &x, &coef, image_out, &y, &c.add, &c.n0, &c.n1) ||
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "sO&dO&|$pii:scale",
+                                     NAMES("table", "x", "coef", "y", "add", N_BLOCK), &c.table, image, &x, &coef,
+                                     image_out, &y, &c.add, &c.n0, &c.n1) ||
         !ready(&c, &x) || !expect(alike(&x, &y), "y like x"))
         return NULL;
     c.k.scale(shape_of(&x), c.n0, c.n1, &x.v, coef, &y.v, c.add);
@@ -507,8 +520,8 @@ static PyObject *fill_zero(PyObject *module, PyObject *args, PyObject *kwargs) {
     (void)module;
     call c = CALL;
     array y;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "sO&|$ii:fill_zero", NAMES("table", "y", N_BLOCK), &c.table, image_out,
-                                     &y, &c.n0, &c.n1) ||
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "sO&|$ii:fill_zero", NAMES("table", "y", N_BLOCK), &c.table,
+                                     image_out, &y, &c.n0, &c.n1) ||
         !ready(&c, &y))
         return NULL;
     c.k.fill_zero(shape_of(&y), c.n0, c.n1, &y.v);
@@ -555,8 +568,8 @@ static PyObject *join(PyObject *module, PyObject *args, PyObject *kwargs) {
     (void)module;
     call c = CALL;
     array parts, out;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "sO&O&:join", NAMES("table", "parts", "out"), &c.table, image, &parts,
-                                     dense_out, &out) ||
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "sO&O&:join", NAMES("table", "parts", "out"), &c.table, image,
+                                     &parts, dense_out, &out) ||
         !find_table(&c, out.type) ||
         !expect(is(&out, parts.type, (size_t)parts.C) && parts.ndim == 2 && parts.v.sn >= 0, "parts (J, n), out (n,)"))
         return NULL;
@@ -569,9 +582,9 @@ static PyObject *moments(PyObject *module, PyObject *args, PyObject *kwargs) {
     call c = CALL;
     array g, mean, m2, sum;
     long long count;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "sO&LO&O&O&:moments", NAMES("table", "g", "count", "mean", "m2", "sum"),
-                                     &c.table, dense, &g, &count, dense_out, &mean, dense_out, &m2, dense_out_or_none,
-                                     &sum) ||
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "sO&LO&O&O&:moments",
+                                     NAMES("table", "g", "count", "mean", "m2", "sum"), &c.table, dense, &g, &count,
+                                     dense_out, &mean, dense_out, &m2, dense_out_or_none, &sum) ||
         !find_table(&c, g.type) ||
         !expect(is(&mean, NPY_DOUBLE, g.n) && is(&m2, NPY_DOUBLE, g.n) && is_or_none(&sum, NPY_DOUBLE, g.n),
                 "float64 states of the size of g"))
@@ -597,8 +610,8 @@ static PyObject *histogram(PyObject *module, PyObject *args, PyObject *kwargs) {
     (void)module;
     call c = CALL;
     array g, edges, counts;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "sO&O&O&:histogram", NAMES("table", "g", "edges", "counts"), &c.table,
-                                     dense, &g, dense, &edges, dense_out, &counts) ||
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "sO&O&O&:histogram", NAMES("table", "g", "edges", "counts"),
+                                     &c.table, dense, &g, dense, &edges, dense_out, &counts) ||
         !find_table(&c, g.type) ||
         !expect(edges.n > 0 && is(&edges, NPY_DOUBLE, edges.n) && is(&counts, NPY_INT64, edges.n - 1),
                 "float64 edges and one int64 count less"))
@@ -613,8 +626,8 @@ static PyObject *exponents(PyObject *module, PyObject *args, PyObject *kwargs) {
     (void)module;
     call c = CALL;
     array g, counts;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "sO&O&:exponents", NAMES("table", "g", "counts"), &c.table, dense, &g,
-                                     dense_out, &counts) ||
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "sO&O&:exponents", NAMES("table", "g", "counts"), &c.table, dense,
+                                     &g, dense_out, &counts) ||
         !find_table(&c, g.type) || !expect(is(&counts, NPY_INT64, N_EXPONENTS), "2200 int64 counts"))
         return NULL;
     c.k.exponents(g.n, g.v.p, counts.v.p);
@@ -659,12 +672,19 @@ static PyObject *load_images(PyObject *module, PyObject *args, PyObject *kwargs)
 
 static bool is_weight(const array *outside, const array *inside) { /* O x I x R x S and R x S x I x O */
     return expect(outside->N == inside->C && outside->H == inside->W && outside->W == inside->N &&
-                      outside->C == inside->H && is_real(outside->type), "(O, I, R, S) and (R, S, I, O)");
+                      outside->C == inside->H && is_real(outside->type),
+                  "(O, I, R, S) and (R, S, I, O)");
 }
 
 static zs_tensor tensor_of(const array *outside) {
-    return (zs_tensor){.ndim = 4, .O = outside->N, .I = outside->H, .R = outside->W, .S = outside->C, .groups = 1,
-                       .size = outside->n, .counted = true};
+    return (zs_tensor){.ndim = 4,
+                       .O = outside->N,
+                       .I = outside->H,
+                       .R = outside->W,
+                       .S = outside->C,
+                       .groups = 1,
+                       .size = outside->n,
+                       .counted = true};
 }
 
 static PyObject *load_weight(PyObject *module, PyObject *args, PyObject *kwargs) {
@@ -684,8 +704,8 @@ static PyObject *store_weight(PyObject *module, PyObject *args, PyObject *kwargs
     (void)module;
     call c = CALL;
     array w, out;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "sO&O&:store_weight", NAMES("table", "w", "out"), &c.table, dense, &w,
-                                     dense_out, &out) ||
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "sO&O&:store_weight", NAMES("table", "w", "out"), &c.table, dense,
+                                     &w, dense_out, &out) ||
         !find_table(&c, w.type) || !is_weight(&out, &w) || !expect(out.type == NPY_DOUBLE, "a float64 out"))
         return NULL;
     const zs_tensor t = tensor_of(&out);
@@ -697,8 +717,8 @@ static PyObject *store_vector(PyObject *module, PyObject *args, PyObject *kwargs
     (void)module;
     call c = CALL;
     array w, out;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "sO&O&:store_vector", NAMES("table", "w", "out"), &c.table, dense, &w,
-                                     dense_out, &out) ||
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "sO&O&:store_vector", NAMES("table", "w", "out"), &c.table, dense,
+                                     &w, dense_out, &out) ||
         !find_table(&c, w.type) || !expect(is(&out, NPY_DOUBLE, w.n), "a float64 out of the size of w"))
         return NULL;
     c.k.store_vector(w.n, w.v.p, out.v.p);
@@ -711,8 +731,8 @@ static PyObject *arena_offsets(PyObject *module, PyObject *args, PyObject *kwarg
     (void)module;
     PyObject *sizes;
     Py_ssize_t missing = 0;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O!|$n:arena_offsets", NAMES("sizes", "missing"), &PyList_Type, &sizes,
-                                     &missing))
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O!|$n:arena_offsets", NAMES("sizes", "missing"), &PyList_Type,
+                                     &sizes, &missing))
         return NULL;
     const Py_ssize_t n = PyList_GET_SIZE(sizes);
     zs_arena arena = {0};
@@ -802,7 +822,8 @@ static PyObject *rng_draws(PyObject *module, PyObject *args) {
         Py_ssize_t n;
         double a, b;
         PyObject *values = NULL;
-        if (PyArg_ParseTuple(PyList_GET_ITEM(draws, i), "sndd;draws: expected (kind, n, a, b) tuples", &kind, &n, &a, &b))
+        if (PyArg_ParseTuple(PyList_GET_ITEM(draws, i), "sndd;draws: expected (kind, n, a, b) tuples", &kind, &n, &a,
+                             &b))
             values = new_vector(n, NPY_FLOAT);
         if (!values) {
             Py_CLEAR(out);
@@ -830,8 +851,10 @@ static PyObject *init_kinds(PyObject *module, PyObject *unused) {
     PyObject *out = PyList_New(ZS_N_INITS);
     for (int i = 0; out && i < ZS_N_INITS; i++) {
         PyObject *name = PyUnicode_FromString(zs_init_name(i));
-        if (!name) Py_CLEAR(out);
-        else PyList_SET_ITEM(out, i, name);
+        if (!name)
+            Py_CLEAR(out);
+        else
+            PyList_SET_ITEM(out, i, name);
     }
     return out;
 }
@@ -856,7 +879,8 @@ static PyObject *get_tensor(PyObject *obj, zs_init_shape *s) {
         if (!expect(0 < dims[i] && dims[i] < 1 << 20, "axes from 1 to 2^20")) return NULL;
     }
     const bool is_whole = r != ZS_ROLE_WEIGHT || s->fan_in == dims[1] * dims[2] * dims[3];
-    if (!expect(r >= 0 && ndim <= 4 && s->fan_in > 0 && is_whole, "a role, at most 4 axes and their fan-in")) return NULL;
+    if (!expect(r >= 0 && ndim <= 4 && s->fan_in > 0 && is_whole, "a role, at most 4 axes and their fan-in"))
+        return NULL;
     s->O = (int)dims[0], s->I = (int)dims[1], s->R = (int)dims[2], s->S = (int)dims[3];
     s->role = (zs_role)r;
     return PyArray_SimpleNew(ndim, dims, NPY_FLOAT);
@@ -921,9 +945,14 @@ static bool get_attrs(PyObject *attrs, zs_op_kind op, zs_attrs *a) {
     if (op == ZS_OP_ZERO)
         get_attr(attrs, "stride", 0, &a->stride);
     else {
-        const struct { const char *name; int *h, *w; } pairs[] = {
-            {"kernel", &a->window.R, &a->window.S}, {"stride", &a->window.stride_h, &a->window.stride_w},
-            {"padding", &a->window.pad_h, &a->window.pad_w}, {"dilation", &a->window.dil_h, &a->window.dil_w},
+        const struct {
+            const char *name;
+            int *h, *w;
+        } pairs[] = {
+            {"kernel", &a->window.R, &a->window.S},
+            {"stride", &a->window.stride_h, &a->window.stride_w},
+            {"padding", &a->window.pad_h, &a->window.pad_w},
+            {"dilation", &a->window.dil_h, &a->window.dil_w},
         };
         for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) {
             get_attr(attrs, pairs[i].name, 0, pairs[i].h);
@@ -1008,13 +1037,14 @@ static PyObject *describe_plan(const zs_plan *p) {
         const zs_storage *s = &p->storages[i];
         const size_t n_bytes = s->elements * samples * zs_dtype_size(p->spec.kernels->dtype);
         if (s->last >= 0)
-            ok = append(storages, Py_BuildValue("(nnii)", (Py_ssize_t)s->offset, (Py_ssize_t)n_bytes, s->first, s->last));
+            ok = append(storages,
+                        Py_BuildValue("(nnii)", (Py_ssize_t)s->offset, (Py_ssize_t)n_bytes, s->first, s->last));
     }
     if (ok)
         out = Py_BuildValue("{s:n,s:n,s:n,s:i,s:i,s:L,s:O,s:O,s:O,s:O}", "pool_bytes", (Py_ssize_t)p->pool_bytes,
-                            "scratch_bytes", (Py_ssize_t)p->scratch_bytes, "partial_bytes", (Py_ssize_t)p->partial_bytes,
-                            "n_steps", p->n_steps, "n_forward_steps", p->n_forward_steps, "macs", (long long)p->macs,
-                            "has_path", p->has_path ? Py_True : Py_False, "disjoint",
+                            "scratch_bytes", (Py_ssize_t)p->scratch_bytes, "partial_bytes",
+                            (Py_ssize_t)p->partial_bytes, "n_steps", p->n_steps, "n_forward_steps", p->n_forward_steps,
+                            "macs", (long long)p->macs, "has_path", p->has_path ? Py_True : Py_False, "disjoint",
                             zs_plan_disjoint(p) ? Py_True : Py_False, "kinds", kinds, "storages", storages);
     Py_XDECREF(kinds);
     Py_XDECREF(storages);
@@ -1027,16 +1057,20 @@ static PyObject *plan_info(PyObject *module, PyObject *args, PyObject *kwargs) {
     int group_size = 1, n_groups = 1, backward = 1, dead = 0, all_params = 0, is_f64 = 0;
     if (!PyArg_ParseTupleAndKeywords(
             args, kwargs, "O|$iipppp:plan_info",
-            NAMES("network", "group_size", "n_groups", "backward", "dead", "all_params", "float64"), &network, &group_size,
-            &n_groups, &backward, &dead, &all_params, &is_f64) ||
+            NAMES("network", "group_size", "n_groups", "backward", "dead", "all_params", "float64"), &network,
+            &group_size, &n_groups, &backward, &dead, &all_params, &is_f64) ||
         !expect(group_size > 0 && n_groups > 0, "group_size and n_groups above 0"))
         return NULL;
     zs_graph *graph = make_graph(network);
     if (!graph) return NULL;
     zs_kernels kernels;
     zs_cpu_kernels(is_f64 ? ZS_F64 : ZS_F32, "reference", &kernels);
-    const zs_plan_spec spec = {.kernels = &kernels, .group_size = group_size, .n_groups = n_groups, .backward = backward,
-                               .dead = dead, .all_params = all_params};
+    const zs_plan_spec spec = {.kernels = &kernels,
+                               .group_size = group_size,
+                               .n_groups = n_groups,
+                               .backward = backward,
+                               .dead = dead,
+                               .all_params = all_params};
     zs_plan *plan = NULL;
     zs_error err;
     zs_error_clear(&err);
@@ -1130,13 +1164,40 @@ static PyObject *tables(PyObject *module, PyObject *unused) {
 
 static PyMethodDef methods[] = {
     {"tables", tables, METH_NOARGS, "tables() -> list of (name, usable here), best last"},
-    KERNEL(conv2d_fwd), KERNEL(conv2d_bwd_x), KERNEL(conv2d_bwd_w), KERNEL(conv2d_bwd), KERNEL(conv2d_is_fast),
-    KERNEL(bn_stats), KERNEL(bn_fwd), KERNEL(bn_bwd_sums), KERNEL(bn_bwd_x), KERNEL(cast),
-    KERNEL(relu_fwd), KERNEL(relu_bwd), KERNEL(max_pool_fwd), KERNEL(max_pool_bwd), KERNEL(avg_pool_fwd),
-    KERNEL(avg_pool_bwd), KERNEL(gap_fwd), KERNEL(gap_bwd), KERNEL(sum_fwd), KERNEL(scale), KERNEL(fill_zero),
-    KERNEL(cross_entropy), KERNEL(sum_logits),
-    KERNEL(join), KERNEL(moments), KERNEL(signs), KERNEL(histogram), KERNEL(exponents), KERNEL(count_nonfinite),
-    KERNEL(count_nonzero), KERNEL(load_images), KERNEL(load_weight), KERNEL(store_weight), KERNEL(store_vector),
+    KERNEL(conv2d_fwd),
+    KERNEL(conv2d_bwd_x),
+    KERNEL(conv2d_bwd_w),
+    KERNEL(conv2d_bwd),
+    KERNEL(conv2d_is_fast),
+    KERNEL(bn_stats),
+    KERNEL(bn_fwd),
+    KERNEL(bn_bwd_sums),
+    KERNEL(bn_bwd_x),
+    KERNEL(cast),
+    KERNEL(relu_fwd),
+    KERNEL(relu_bwd),
+    KERNEL(max_pool_fwd),
+    KERNEL(max_pool_bwd),
+    KERNEL(avg_pool_fwd),
+    KERNEL(avg_pool_bwd),
+    KERNEL(gap_fwd),
+    KERNEL(gap_bwd),
+    KERNEL(sum_fwd),
+    KERNEL(scale),
+    KERNEL(fill_zero),
+    KERNEL(cross_entropy),
+    KERNEL(sum_logits),
+    KERNEL(join),
+    KERNEL(moments),
+    KERNEL(signs),
+    KERNEL(histogram),
+    KERNEL(exponents),
+    KERNEL(count_nonfinite),
+    KERNEL(count_nonzero),
+    KERNEL(load_images),
+    KERNEL(load_weight),
+    KERNEL(store_weight),
+    KERNEL(store_vector),
     {"arena_offsets", (PyCFunction)(void (*)(void))arena_offsets, METH_VARARGS | METH_KEYWORDS,
      "arena_offsets(sizes, *, missing=0) -> (offsets, capacity): measure, then take with `missing` bytes too few"},
     {"alloc_fail_after", alloc_fail_after, METH_VARARGS,
@@ -1165,8 +1226,11 @@ static PyModuleDef_Slot slots[] = {
 };
 
 static PyModuleDef definition = {
-    PyModuleDef_HEAD_INIT, .m_name = "zeroshot._testing", .m_doc = "The inside of the core, for tests.",
-    .m_methods = methods, .m_slots = slots,
+    PyModuleDef_HEAD_INIT,
+    .m_name = "zeroshot._testing",
+    .m_doc = "The inside of the core, for tests.",
+    .m_methods = methods,
+    .m_slots = slots,
 };
 
 PyMODINIT_FUNC PyInit__testing(void);

@@ -20,13 +20,17 @@ static PyGetSetDef workspace_getset[] = {
 };
 
 static PyType_Slot workspace_slots[] = {
-    {Py_tp_dealloc, workspace_dealloc}, {Py_tp_getset, workspace_getset},
-    {Py_tp_doc, "Workspace(): memory that one worker keeps between calls."}, {0, NULL},
+    {Py_tp_dealloc, workspace_dealloc},
+    {Py_tp_getset, workspace_getset},
+    {Py_tp_doc, "Workspace(): memory that one worker keeps between calls."},
+    {0, NULL},
 };
 
 static PyType_Spec workspace_spec = {
-    .name = "zeroshot._core.Workspace", .basicsize = sizeof(zs_py_workspace),
-    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE, .slots = workspace_slots,
+    .name = "zeroshot._core.Workspace",
+    .basicsize = sizeof(zs_py_workspace),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE,
+    .slots = workspace_slots,
 };
 
 static void cancel_dealloc(PyObject *self) {
@@ -57,13 +61,18 @@ static PyGetSetDef cancel_getset[] = {
 };
 
 static PyType_Slot cancel_slots[] = {
-    {Py_tp_dealloc, cancel_dealloc}, {Py_tp_methods, cancel_methods}, {Py_tp_getset, cancel_getset},
-    {Py_tp_doc, "CancelToken(): stops calls from any thread."}, {0, NULL},
+    {Py_tp_dealloc, cancel_dealloc},
+    {Py_tp_methods, cancel_methods},
+    {Py_tp_getset, cancel_getset},
+    {Py_tp_doc, "CancelToken(): stops calls from any thread."},
+    {0, NULL},
 };
 
 static PyType_Spec cancel_spec = {
-    .name = "zeroshot._core.CancelToken", .basicsize = sizeof(zs_py_cancel),
-    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE, .slots = cancel_slots,
+    .name = "zeroshot._core.CancelToken",
+    .basicsize = sizeof(zs_py_cancel),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE,
+    .slots = cancel_slots,
 };
 
 int zs_py_worker_init(PyObject *module) {

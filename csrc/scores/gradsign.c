@@ -27,7 +27,8 @@ static void observe(const zs_score_run *run, void *state, const zs_tensor *t, in
     if (group == 0) run->kernels->exponents(t->size, dw, (int64_t *)((char *)state + signs_bytes(t)));
 }
 
-static double finish_tensor(const zs_score_run *run, const void *state, const zs_tensor *t, int64_t *counts, bool *live) {
+static double finish_tensor(const zs_score_run *run, const void *state, const zs_tensor *t, int64_t *counts,
+                            bool *live) {
     (void)run, (void)counts;
     *live = true;
     if (!state) return 0.0;
@@ -61,6 +62,13 @@ static void finish(zs_score_run *run, const zs_graph *graph, void *const *states
 }
 
 const zs_score zs_score_gradsign = {
-    .name = "gradsign", .params = PARAMS, .min_groups = 1, .extra_name = "noise_share", .keeps_signs = true,
-    .state_bytes = state_bytes, .observe = observe, .finish_tensor = finish_tensor, .finish = finish,
+    .name = "gradsign",
+    .params = PARAMS,
+    .min_groups = 1,
+    .extra_name = "noise_share",
+    .keeps_signs = true,
+    .state_bytes = state_bytes,
+    .observe = observe,
+    .finish_tensor = finish_tensor,
+    .finish = finish,
 };

@@ -49,7 +49,10 @@ void zs_workspace_free(zs_workspace *w, const zs_backend *backend) {
 /* What a pass must be for a score to share it. */
 static pass wanted_pass(const job_state *s, const zs_score_run *r) {
     const zs_algo algo = s->job->algo == ZS_ALGO_AUTO && r->score->keeps_signs ? ZS_ALGO_DIRECT : s->job->algo;
-    return (pass){.group_size = r->group_size, .n_groups = r->n_groups, .loss = r->loss, .algo = algo,
+    return (pass){.group_size = r->group_size,
+                  .n_groups = r->n_groups,
+                  .loss = r->loss,
+                  .algo = algo,
                   .dead = s->job->dead || r->score->observes_dead};
 }
 
@@ -94,8 +97,12 @@ static zs_status find_passes(job_state *s, zs_error *err) {
         if (join_pass(s, wanted_pass(s, r), err) != ZS_OK) return err->status;
     }
     if (!job->sink) return ZS_OK;
-    const pass sink = {.group_size = job->sink->group_size, .n_groups = job->sink->n_groups, .loss = job->sink->loss,
-                       .algo = job->algo, .dead = job->dead, .sink = true};
+    const pass sink = {.group_size = job->sink->group_size,
+                       .n_groups = job->sink->n_groups,
+                       .loss = job->sink->loss,
+                       .algo = job->algo,
+                       .dead = job->dead,
+                       .sink = true};
     return join_pass(s, sink, err);
 }
 
@@ -125,8 +132,14 @@ static zs_status make_plans(job_state *s, zs_error *err) {
         if (chunk < 1) chunk = 1;
         if (chunk > p->n_groups) chunk = p->n_groups;
         const zs_plan_spec spec = {
-            .kernels = s->job->exec.kernels, .group_size = p->group_size, .n_groups = chunk, .backward = true,
-            .dead = p->dead, .all_params = p->sink, .algo = p->algo, .tensor_zero = s->tensor_zero,
+            .kernels = s->job->exec.kernels,
+            .group_size = p->group_size,
+            .n_groups = chunk,
+            .backward = true,
+            .dead = p->dead,
+            .all_params = p->sink,
+            .algo = p->algo,
+            .tensor_zero = s->tensor_zero,
         };
         if (zs_plan_make(s->job->graph, &spec, &p->plan, err) != ZS_OK) return err->status;
         s->job->macs = p->plan->macs;
@@ -214,8 +227,8 @@ static void find_shapes(job_state *s) {
         const zs_tensor *t = &g->tensors[i];
         const int w = g->nodes[t->node].tensors[ZS_ROLE_WEIGHT];
         const zs_tensor *layer = w >= 0 ? &g->tensors[w] : t;
-        s->shapes[i] = (zs_init_shape){.O = t->O, .I = t->I, .R = t->R, .S = t->S,
-                                       .fan_in = layer->I * layer->R * layer->S, .role = t->role};
+        s->shapes[i] = (zs_init_shape){
+            .O = t->O, .I = t->I, .R = t->R, .S = t->S, .fan_in = layer->I * layer->R * layer->S, .role = t->role};
     }
 }
 
@@ -258,7 +271,8 @@ static void check_inputs(const job_state *s, pass *p) {
     const size_t n = (size_t)used * (size_t)shape.C * (size_t)shape.H * (size_t)shape.W;
     size_t bad = 0;
     for (size_t i = 0; i < n; i++)
-        bad += (size_t)!(job->x_dtype == ZS_F64 ? isfinite(((const double *)job->x)[i]) : isfinite(((const float *)job->x)[i]));
+        bad += (size_t)!(job->x_dtype == ZS_F64 ? isfinite(((const double *)job->x)[i])
+                                                : isfinite(((const float *)job->x)[i]));
     note(&p->blame, 0, bad);
     for (int t = 0; t < job->graph->n_tensors; t++)
         if (job->given && job->given[t].data)

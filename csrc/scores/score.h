@@ -48,7 +48,8 @@ typedef struct zs_score {
     size_t (*state_bytes)(const zs_score_run *run, const zs_tensor *t); /* of one live tensor, zeroed before */
     void (*observe)(const zs_score_run *run, void *state, const zs_tensor *t, int group, const void *dw);
     /* value of one tensor; `counts` is its row or NULL; *live: it had something to say (a weight with variance) */
-    double (*finish_tensor)(const zs_score_run *run, const void *state, const zs_tensor *t, int64_t *counts, bool *live);
+    double (*finish_tensor)(const zs_score_run *run, const void *state, const zs_tensor *t, int64_t *counts,
+                            bool *live);
     /* after all tensors; may set value, extra, status; NULL: the sum over tensors stands */
     void (*finish)(zs_score_run *run, const zs_graph *graph, void *const *states, bool any_live);
 } zs_score;

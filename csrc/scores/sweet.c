@@ -16,7 +16,8 @@ static void observe(const zs_score_run *run, void *state, const zs_tensor *t, in
     run->kernels->histogram(t->size, dw, run->n_edges, run->edges, state);
 }
 
-static double finish_tensor(const zs_score_run *run, const void *state, const zs_tensor *t, int64_t *counts, bool *live) {
+static double finish_tensor(const zs_score_run *run, const void *state, const zs_tensor *t, int64_t *counts,
+                            bool *live) {
     *live = true;
     int64_t total = 0;
     for (int e = 0; e + 1 < run->n_edges; e++) {
@@ -28,6 +29,11 @@ static double finish_tensor(const zs_score_run *run, const void *state, const zs
 }
 
 const zs_score zs_score_sweet = {
-    .name = "sweet", .params = PARAMS, .min_groups = 1, .takes_edges = true,
-    .state_bytes = state_bytes, .observe = observe, .finish_tensor = finish_tensor,
+    .name = "sweet",
+    .params = PARAMS,
+    .min_groups = 1,
+    .takes_edges = true,
+    .state_bytes = state_bytes,
+    .observe = observe,
+    .finish_tensor = finish_tensor,
 };

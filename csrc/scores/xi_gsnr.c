@@ -25,7 +25,8 @@ static void observe(const zs_score_run *run, void *state, const zs_tensor *t, in
     run->kernels->moments(t->size, dw, group, mean, m2, sum);
 }
 
-static double finish_tensor(const zs_score_run *run, const void *state, const zs_tensor *t, int64_t *counts, bool *live) {
+static double finish_tensor(const zs_score_run *run, const void *state, const zs_tensor *t, int64_t *counts,
+                            bool *live) {
     (void)counts;
     const int variant = (int)run->params[VARIANT];
     const double xi = run->params[XI], n = run->n_groups;
@@ -57,6 +58,11 @@ static void finish(zs_score_run *run, const zs_graph *graph, void *const *states
 }
 
 const zs_score zs_score_xi_gsnr = {
-    .name = "xi_gsnr", .params = PARAMS, .min_groups = 2,
-    .state_bytes = state_bytes, .observe = observe, .finish_tensor = finish_tensor, .finish = finish,
+    .name = "xi_gsnr",
+    .params = PARAMS,
+    .min_groups = 2,
+    .state_bytes = state_bytes,
+    .observe = observe,
+    .finish_tensor = finish_tensor,
+    .finish = finish,
 };

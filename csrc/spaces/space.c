@@ -9,9 +9,7 @@ static const zs_space *const SPACES[] = {
 #undef ZS_SPACE_ENTRY
 };
 
-int zs_space_count(void) {
-    return (int)(sizeof SPACES / sizeof SPACES[0]);
-}
+int zs_space_count(void) { return (int)(sizeof SPACES / sizeof SPACES[0]); }
 
 const zs_space *zs_space_get(int i) {
     ZS_ASSERT(i >= 0 && i < zs_space_count());
@@ -29,12 +27,9 @@ zs_status zs_space_args_check(const zs_space_args *args, zs_error *err) {
         const char *name;
         int value, max;
     } bounds[] = {
-        {"channels", args->channels, ZS_MAX_DIM},
-        {"cells", args->cells, ZS_MAX_NODES},
-        {"num_classes", args->num_classes, ZS_MAX_CLASSES},
-        {"input channels", args->input.C, ZS_MAX_DIM},
-        {"input height", args->input.H, ZS_MAX_DIM},
-        {"input width", args->input.W, ZS_MAX_DIM},
+        {"channels", args->channels, ZS_MAX_DIM},           {"cells", args->cells, ZS_MAX_NODES},
+        {"num_classes", args->num_classes, ZS_MAX_CLASSES}, {"input channels", args->input.C, ZS_MAX_DIM},
+        {"input height", args->input.H, ZS_MAX_DIM},        {"input width", args->input.W, ZS_MAX_DIM},
     };
     for (size_t i = 0; i < sizeof bounds / sizeof bounds[0]; i++)
         if (bounds[i].value < 1 || bounds[i].value > bounds[i].max)

@@ -118,6 +118,7 @@ def run_options(args: argparse.Namespace, images: Images) -> RunOptions:
         "dtype": args.dtype,
         "n_threads": args.threads,
         "kernels": args.kernels,
+        "algo": args.algo,
         "max_bytes": args.max_bytes,
     }
     return cast(RunOptions, options)

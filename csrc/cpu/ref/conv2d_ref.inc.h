@@ -38,7 +38,8 @@ static void ZS_REF(conv2d_fwd)(const zs_conv2d *d, int n0, int n1, const zs_view
                             const real *xp = at(x, n, h, v) + c0;
                             const real *wp = w + (size_t)(r * d->win.S + s) * (size_t)(I * d->K);
                             for (int c = 0; c < I; c++)
-                                sum += (double)(d->relu ? relu(xp[c]) : xp[c]) * (double)wp[(size_t)c * (size_t)d->K + (size_t)k];
+                                sum += (double)(d->relu ? relu(xp[c]) : xp[c]) *
+                                       (double)wp[(size_t)c * (size_t)d->K + (size_t)k];
                         }
                     at_mut(y, n, p, q)[k] = (real)sum;
                 }
@@ -63,7 +64,8 @@ static void ZS_REF(conv2d_bwd_x)(const zs_conv2d *d, int n0, int n1, const zs_vi
                             const int p = ph / d->win.stride_h, q = qw / d->win.stride_w;
                             if (p >= d->P || q >= d->Q) continue;
                             const real *g = at(dy, n, p, q);
-                            const real *wp = w + ((size_t)(r * d->win.S + s) * (size_t)I + (size_t)(c % I)) * (size_t)d->K;
+                            const real *wp =
+                                w + ((size_t)(r * d->win.S + s) * (size_t)I + (size_t)(c % I)) * (size_t)d->K;
                             for (int k = k0; k < k0 + O; k++) sum += (double)g[k] * (double)wp[k];
                         }
                     if (d->relu && !relu_passes(at(x, n, h, v)[c])) sum = 0;
@@ -92,7 +94,8 @@ static void ZS_REF(conv2d_bwd_w)(const zs_conv2d *d, int n0, int n1, const zs_vi
                         for (int c = 0; c < I; c++)
                             for (int k = 0; k < d->K; k++) {
                                 const real xc = xp[k / O * I + c];
-                                wp[(size_t)c * (size_t)d->K + (size_t)k] += (double)(d->relu ? relu(xc) : xc) * (double)g[k];
+                                wp[(size_t)c * (size_t)d->K + (size_t)k] +=
+                                    (double)(d->relu ? relu(xc) : xc) * (double)g[k];
                             }
                     }
             }

@@ -72,5 +72,6 @@ static void ZS_REF(relu_bwd)(zs_shape s, int n0, int n1, const zs_view *y, const
         for (int h = 0; h < s.H; h++)
             for (int w = 0; w < s.W; w++)
                 for (int c = 0; c < s.C; c++)
-                    put(&at_mut(dx, n, h, w)[c], relu_passes(at(y, n, h, w)[c]) ? (double)at(dy, n, h, w)[c] : 0.0, add);
+                    put(&at_mut(dx, n, h, w)[c], relu_passes(at(y, n, h, w)[c]) ? (double)at(dy, n, h, w)[c] : 0.0,
+                        add);
 }

@@ -107,8 +107,7 @@ static void ZS_REF(gap_bwd)(zs_shape s, int n0, int n1, const zs_view *dy, const
     for (int n = n0; n < n1; n++)
         for (int h = 0; h < s.H; h++)
             for (int w = 0; w < s.W; w++)
-                for (int c = 0; c < s.C; c++)
-                    put(&at_mut(dx, n, h, w)[c], weight * (double)at(dy, n, 0, 0)[c], add);
+                for (int c = 0; c < s.C; c++) put(&at_mut(dx, n, h, w)[c], weight * (double)at(dy, n, 0, 0)[c], add);
 }
 
 static void ZS_REF(sum_fwd)(zs_shape s, int n0, int n1, int group, int n_terms, const zs_term *terms,

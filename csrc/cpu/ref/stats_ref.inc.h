@@ -70,8 +70,10 @@ static void ZS_REF(load_images)(zs_shape s, int n_samples, zs_dtype dtype, const
         for (int h = 0; h < s.H; h++)
             for (int w = 0; w < s.W; w++)
                 for (int c = 0; c < s.C; c++) {
-                    const size_t i = ((size_t)n * (size_t)s.C + (size_t)c) * plane + (size_t)h * (size_t)s.W + (size_t)w;
-                    at_mut(y, n, h, w)[c] = dtype == ZS_F64 ? (real)((const double *)x)[i] : (real)((const float *)x)[i];
+                    const size_t i =
+                        ((size_t)n * (size_t)s.C + (size_t)c) * plane + (size_t)h * (size_t)s.W + (size_t)w;
+                    at_mut(y, n, h, w)[c] =
+                        dtype == ZS_F64 ? (real)((const double *)x)[i] : (real)((const float *)x)[i];
                 }
 }
 

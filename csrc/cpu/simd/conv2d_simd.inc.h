@@ -53,7 +53,8 @@ static void direct_pack(const zs_conv2d *d, const void *weights, void *packed) {
     memset(packed, 0, direct_packed_bytes(d));
     const int I = per_group_in(d), O = per_group_out(d), T = n_taps(d);
     if (is_depthwise(d)) {
-        for (int t = 0; t < T; t++) memcpy(out + (size_t)t * round_vec(d->C), w + (size_t)t * (size_t)d->C, (size_t)d->C * sizeof(real));
+        for (int t = 0; t < T; t++)
+            memcpy(out + (size_t)t * round_vec(d->C), w + (size_t)t * (size_t)d->C, (size_t)d->C * sizeof(real));
         return;
     }
     real *back = out + forward_weights(d);
@@ -167,10 +168,10 @@ static void ring_load(ring *r, const zs_view *x, int n, int first, int last, boo
 /* Where a row of outputs goes. */
 typedef struct row_out {
     real *p;
-    ptrdiff_t step;    /* between pixels */
+    ptrdiff_t step; /* between pixels */
     bool add;
-    const real *bias;  /* or NULL */
-    const real *mask;  /* or NULL: outputs count only where mask > 0 or NaN; same channels, step mask_step */
+    const real *bias; /* or NULL */
+    const real *mask; /* or NULL: outputs count only where mask > 0 or NaN; same channels, step mask_step */
     ptrdiff_t mask_step;
 } row_out;
 
@@ -327,8 +328,8 @@ static zs_conv2d flattened(const zs_conv2d *d, int *n0, int *n1, zs_view *const 
     return f;
 }
 
-static void direct_fwd(const zs_conv2d *dims, int n0, int n1, const zs_view *x_, const void *packed,
-                               const void *bias, const zs_view *y_, void *scratch) {
+static void direct_fwd(const zs_conv2d *dims, int n0, int n1, const zs_view *x_, const void *packed, const void *bias,
+                       const zs_view *y_, void *scratch) {
     zs_view x = *x_, y = *y_;
     zs_view *const views[] = {&x, &y};
     const zs_conv2d flat = dims->relu ? *dims : flattened(dims, &n0, &n1, views, 2), *d = &flat;
@@ -356,8 +357,8 @@ static void direct_fwd(const zs_conv2d *dims, int n0, int n1, const zs_view *x_,
                         t.w[m] = (const real *)packed + (size_t)(g * n_taps(d) + i * w->S + s) * tap_size;
                     }
                 }
-                const row_out out = {.p = at_mut(&y, n, p, 0) + g * O, .step = y.sw,
-                                     .bias = bias ? (const real *)bias + g * O : NULL};
+                const row_out out = {
+                    .p = at_mut(&y, n, p, 0) + g * O, .step = y.sw, .bias = bias ? (const real *)bias + g * O : NULL};
                 if (depthwise)
                     depthwise_row(m, &t, d->Q, w->stride_w * sw, d->C, &out);
                 else
@@ -384,8 +385,8 @@ static void backward_row(const zs_conv2d *d, int n, int h, const zs_view *dy, bo
             for (int i = 0; i < w->R; i++) {
                 const int ph = h + w->pad_h - i * w->dil_h;
                 if (ph < 0 || ph % w->stride_h || ph / w->stride_h >= d->P) continue;
-                const real *row = direct ? at(dy, n, ph / w->stride_h, 0)
-                                         : ring_row(r, ph / w->stride_h) + r->left * d->K;
+                const real *row =
+                    direct ? at(dy, n, ph / w->stride_h, 0) : ring_row(r, ph / w->stride_h) + r->left * d->K;
                 for (int s = 0; s < w->S; s++) {
                     const int q = phase + w->pad_w - s * w->dil_w;
                     if (q - floor_div(q, w->stride_w) * w->stride_w) continue;
@@ -393,7 +394,9 @@ static void backward_row(const zs_conv2d *d, int n, int h, const zs_view *dy, bo
                     t->w[m++] = weights + (size_t)(g * n_taps(d) + i * w->S + s) * tap_size;
                 }
             }
-            const row_out out = {.p = at_mut(dx, n, h, phase) + g * I, .step = w->stride_w * dx->sw, .add = add,
+            const row_out out = {.p = at_mut(dx, n, h, phase) + g * I,
+                                 .step = w->stride_w * dx->sw,
+                                 .add = add,
                                  .mask = d->relu ? at(x, n, h, phase) + g * I : NULL,
                                  .mask_step = w->stride_w * x->sw};
             const int n_pixels = (d->W - phase + w->stride_w - 1) / w->stride_w;
@@ -405,7 +408,7 @@ static void backward_row(const zs_conv2d *d, int n, int h, const zs_view *dy, bo
 }
 
 static void direct_bwd_x(const zs_conv2d *dims, int n0, int n1, const zs_view *dy_, const void *packed,
-                                 const zs_view *x_, const zs_view *dx_, bool add, void *scratch) {
+                         const zs_view *x_, const zs_view *dx_, bool add, void *scratch) {
     zs_view dy = *dy_, x = dims->relu ? *x_ : (zs_view){0}, dx = *dx_;
     zs_view *const views[] = {&dy, &x, &dx};
     const zs_conv2d flat = flattened(dims, &n0, &n1, views, 3), *d = &flat;

@@ -14,8 +14,8 @@ typedef struct pixel_run {
 } pixel_run;
 
 /* dw[s, c, o..] += sum over pixels of x[.. + s * s_step + c] * g[o..]: st filter columns, ct channels, kv vectors */
-INLINE void weight_tile(int st, int ct, int kv, const pixel_run *run, ptrdiff_t s_step, int c, int o, int n_out, real *dw,
-                        size_t dw_s, size_t dw_c) {
+INLINE void weight_tile(int st, int ct, int kv, const pixel_run *run, ptrdiff_t s_step, int c, int o, int n_out,
+                        real *dw, size_t dw_s, size_t dw_c) {
     vec acc[3][16][2];
 #pragma GCC unroll 3
     for (int s = 0; s < st; s++)
@@ -63,8 +63,8 @@ INLINE void weight_channels(int st, int ct, int kv, const pixel_run *run, ptrdif
     for (; c < I; c++) weight_tile(st, 1, kv, run, s_step, c, o, n_out, dw, dw_s, dw_c);
 }
 
-static __attribute__((noinline)) void weight_columns3(const pixel_run *run, ptrdiff_t s_step, int I, int n_out, real *dw,
-                                                      size_t dw_s, size_t dw_c) {
+static __attribute__((noinline)) void weight_columns3(const pixel_run *run, ptrdiff_t s_step, int I, int n_out,
+                                                      real *dw, size_t dw_s, size_t dw_c) {
     int o = 0;
     if (BW_KV == 2)
         for (; o + VL < n_out; o += 2 * VL) weight_channels(3, BW_C, 2, run, s_step, I, o, n_out, dw, dw_s, dw_c);
@@ -159,7 +159,7 @@ static void bias_row(const zs_conv2d *d, const real *g, ptrdiff_t step, real *db
 }
 
 static void direct_bwd_w(const zs_conv2d *dims, int n0, int n1, const zs_view *x_, const zs_view *dy_, void *dw,
-                                 void *db, void *scratch) {
+                         void *db, void *scratch) {
     zs_view x = *x_, dy = *dy_;
     zs_view *const views[] = {&x, &dy};
     const zs_conv2d flat = dims->relu ? *dims : flattened(dims, &n0, &n1, views, 2), *d = &flat;

@@ -18,7 +18,7 @@ typedef struct wino {
 } wino;
 
 static wino wino_dims(const zs_conv2d *d) {
-    return (wino){d->C, d->K, d->H, d->W, (d->H + SPAN - 1) / SPAN, (d->W + SPAN - 1) / SPAN, round_vec(d->C),
+    return (wino){d->C,           d->K, d->H, d->W, (d->H + SPAN - 1) / SPAN, (d->W + SPAN - 1) / SPAN, round_vec(d->C),
                   round_vec(d->K)};
 }
 
@@ -92,7 +92,9 @@ static void wino_pack(const zs_conv2d *d, const real *weights, real *packed) {
                 for (int s = 0; s < 3; s++) {
                     half[i][s] = 0;
                     for (int r = 0; r < 3; r++)
-                        half[i][s] += FILTER[i][r] * (double)weights[((size_t)(r * 3 + s) * (size_t)w.C + (size_t)c) * (size_t)w.K + (size_t)k];
+                        half[i][s] +=
+                            FILTER[i][r] *
+                            (double)weights[((size_t)(r * 3 + s) * (size_t)w.C + (size_t)c) * (size_t)w.K + (size_t)k];
                 }
             for (int i = 0; i < PATCH; i++)
                 for (int j = 0; j < PATCH; j++) {
@@ -114,7 +116,8 @@ static void wino_filter_gradient(const wino *w, const real *du, real *dw) {
                 for (int r = 0; r < 3; r++) {
                     half[r][j] = (vec){0};
                     for (int i = 0; i < PATCH; i++)
-                        half[r][j] += (real)FILTER[i][r] * v_load(du + ((size_t)(i * PATCH + j) * (size_t)w->C + (size_t)c) * w->Kp + k);
+                        half[r][j] += (real)FILTER[i][r] *
+                                      v_load(du + ((size_t)(i * PATCH + j) * (size_t)w->C + (size_t)c) * w->Kp + k);
                 }
             for (int r = 0; r < 3; r++)
                 for (int s = 0; s < 3; s++) {
@@ -202,7 +205,8 @@ INLINE void gradient_tile_body(bool whole, int n, const wino *w, tile_at t, int 
         vec d[SPAN], o[PATCH];
 #pragma GCC unroll 4
         for (int i = 0; i < SPAN; i++)
-            d[i] = whole || (t.h + i < w->H && t.w + j < w->W) ? v_load_n(corner + i * dy->sh + j * dy->sw, n) : (vec){0};
+            d[i] =
+                whole || (t.h + i < w->H && t.w + j < w->W) ? v_load_n(corner + i * dy->sh + j * dy->sw, n) : (vec){0};
         transform_gradient(d, o);
 #pragma GCC unroll 6
         for (int i = 0; i < PATCH; i++) half[i][j] = o[i];
@@ -287,8 +291,8 @@ INLINE void back_tile_body(bool whole, int n, const wino *w, tile_at t, int c, c
     }
 }
 
-static __attribute__((noinline)) void back_tile(const wino *w, tile_at t, const real *m, size_t stride, const zs_view *x,
-                                                const zs_view *dx) {
+static __attribute__((noinline)) void back_tile(const wino *w, tile_at t, const real *m, size_t stride,
+                                                const zs_view *x, const zs_view *dx) {
     if (x && w->C % VL == 0 && patch_is_whole(w, t))
         for (int c = 0; c < w->C; c += VL) back_tile_body(true, VL, w, t, c, m, stride, x, dx);
     else
@@ -371,7 +375,8 @@ INLINE void outer_tile(int ct, int kv, int n_tiles, size_t ld_v, size_t ld_z, co
         for (int k = 0; k < kv; k++) v_store(du + (size_t)c * ld_z + k * VL, acc[c][k]);
 }
 
-static __attribute__((noinline)) void outer_products2(int n_tiles, const wino *w, const real *v, const real *z, real *du) {
+static __attribute__((noinline)) void outer_products2(int n_tiles, const wino *w, const real *v, const real *z,
+                                                      real *du) {
     for (int e = 0; e < N_POINTS; e++, v += TILE_BATCH * w->Cp, z += TILE_BATCH * w->Kp)
         for (int c = 0; c < w->C; c += 8)
             for (size_t k = 0; k < w->Kp; k += 2 * VL) {
@@ -384,7 +389,8 @@ static __attribute__((noinline)) void outer_products2(int n_tiles, const wino *w
             }
 }
 
-static __attribute__((noinline)) void outer_products1(int n_tiles, const wino *w, const real *v, const real *z, real *du) {
+static __attribute__((noinline)) void outer_products1(int n_tiles, const wino *w, const real *v, const real *z,
+                                                      real *du) {
     for (int e = 0; e < N_POINTS; e++, v += TILE_BATCH * w->Cp, z += TILE_BATCH * w->Kp)
         for (int c = 0; c < w->C; c += 8)
             for (size_t k = 0; k < w->Kp; k += VL) {
@@ -454,7 +460,8 @@ static void wino_bwd(const zs_conv2d *d, int n0, int n1, const zs_view *x, const
             clear_rest(n, w.Kp, z);
             point_products(n, w.K, w.Kp, w.Cp, z, back, m);
             for (int t = 0; t < n; t++)
-                back_tile(&w, find_tile(&w, n0, first + t), m + (size_t)t * w.Cp, TILE_BATCH * w.Cp, d->relu ? x : NULL, dx);
+                back_tile(&w, find_tile(&w, n0, first + t), m + (size_t)t * w.Cp, TILE_BATCH * w.Cp, d->relu ? x : NULL,
+                          dx);
         }
     }
     if (dw) wino_filter_gradient(&w, du, dw);
