@@ -190,9 +190,11 @@ def test_allocator_state_is_what_the_lint_allows() -> None:
         assert set(has_mutable_state("other.c", code)) == allowed
 
 
-def test_include_guards_differ() -> None:
-    guards = [g for p in HEADERS for g in re.findall(r"^#ifndef (ZS_\w+_H)$", p.read_text(), re.M)]
+def test_include_guards_close_and_differ() -> None:
+    opened = re.compile(r"^#ifndef (ZS_\w+_H)\n(?:#define (\w+)$)?", re.M)
+    guards = [match for p in HEADERS for match in opened.findall(p.read_text())]
     assert guards
+    assert [guard for guard, defined in guards if guard != defined] == []
     assert len(guards) == len(set(guards))
 
 

@@ -65,11 +65,12 @@ typedef struct zs_kernels {
     void (*conv2d_bwd)(const zs_conv2d *d, int n0, int n1, const zs_view *x, const zs_view *dy, const void *packed,
                        const zs_view *dx, bool add, void *dw, void *db, void *scratch);
 
-    /* mean and sum of squared deviations of x per channel over the block, in double */
+    /* mean and sum of squared deviations of x per channel over the block; runs of up to 128 pixels may add up in real,
+       all else in double */
     void (*bn_stats)(zs_shape s, int n0, int n1, const zs_view *x, double *mean, double *m2);
     /* y = (x - mean) * scale + beta with coef = {mean[C], scale[C], beta[C]} */
     void (*bn_fwd)(zs_shape s, int n0, int n1, const zs_view *x, const void *coef, const zs_view *y);
-    /* s1 = sum dy, s2 = sum dy * (x - mean), per channel, in double */
+    /* s1 = sum dy, s2 = sum dy * (x - mean), per channel, likewise */
     void (*bn_bwd_sums)(zs_shape s, int n0, int n1, const zs_view *dy, const zs_view *x, const void *coef, double *s1,
                         double *s2);
     /* dx = a * dy - b - c * (x - mean) with coef = {mean[C], a[C], b[C], c[C]}; dx may be x itself; `add`: added to */

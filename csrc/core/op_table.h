@@ -1,6 +1,7 @@
 /* THE list of ops, one line each: enum, names, arity checks, Python listing and test parameters come from here.
    To add one: a line here and csrc/ops/<file>.c, which defines `const zs_op zs_op_<file>`. */
 #ifndef ZS_OP_TABLE_H
+#define ZS_OP_TABLE_H
 #define ZS_ANY (-1) /* any number of inputs from one up */
 
 /* NAME, file, inputs */

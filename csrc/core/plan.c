@@ -10,8 +10,9 @@ static bool is_identity(const zs_planner *q, int node) {
     return n->op == ZS_OP_IDENTITY || (n->op == ZS_OP_BATCH_NORM && n->attrs.bn_mode == ZS_BN_IDENTITY);
 }
 
+/* A bias of zeros gets a gradient all the same, if that is asked for. */
 static bool tensor_is_zero(const zs_planner *q, int tensor) {
-    return tensor < 0 || (q->s->tensor_zero && q->s->tensor_zero[tensor]);
+    return tensor < 0 || (q->s->tensor_zero && q->s->tensor_zero[tensor] && !q->s->all_params);
 }
 
 /* 1. What can reach the loss, and what is known to be zero. */
@@ -206,11 +207,26 @@ static void place_values(zs_planner *q) {
 
 /* 5. Where gradients lie, and who writes them first. Nodes in backward order. */
 
+/* Whether nobody but the concatenation reads what lies inside it, so that its gradient may lie where another node's does;
+   and, if it is overwritten, whether backward has no need of the parts' values either. */
+static bool parts_are_private(const zs_planner *q, int concat, bool overwritten) {
+    const zs_node *n = node_of(q, concat);
+    for (int j = 0; n->op == ZS_OP_CONCAT && j < n->n_inputs; j++) {
+        const int part = q->p->edges[n->first_input + j].source;
+        if (q->parent[part] != concat) continue;
+        const bool needed = has_trait(q, part, ZS_BWD_READS_OUT) || node_of(q, part)->observed;
+        if (q->n_readers[part] != 1 || (overwritten && needed) || !parts_are_private(q, part, overwritten))
+            return false;
+    }
+    return true;
+}
+
 /* A batch norm that alone reads its input writes the gradient over it: backward reads both element by element. */
 static bool replaces_value(const zs_planner *q, int i) {
     if (i == 0 || q->p->nodes[i].kind != ZS_NODE_RUN || q->parent[i] >= 0 || node_of(q, i)->observed) return false;
     if (q->n_readers[i] != 1 || q->reader[i] < 0 || has_trait(q, i, ZS_BWD_READS_OUT)) return false;
-    return node_of(q, q->reader[i])->op == ZS_OP_BATCH_NORM && q->p->nodes[q->reader[i]].wants_grad;
+    return node_of(q, q->reader[i])->op == ZS_OP_BATCH_NORM && q->p->nodes[q->reader[i]].wants_grad &&
+           parts_are_private(q, i, true);
 }
 
 static void place_gradients(zs_planner *q) {
@@ -247,7 +263,8 @@ static void place_gradients(zs_planner *q) {
             np->grad = sliced(p->nodes[q->parent[i]].grad, q->parent_channel[i]);
             continue;
         }
-        if (reader > 0 && node_of(q, reader)->op == ZS_OP_ADD && p->nodes[reader].wants_grad) {
+        if (reader > 0 && node_of(q, reader)->op == ZS_OP_ADD && p->nodes[reader].wants_grad &&
+            parts_are_private(q, i, false)) {
             const zs_node *sum = node_of(q, reader);
             for (int j = 0; j < sum->n_inputs; j++) {
                 const zs_edge_plan *e = &p->edges[sum->first_input + j];
@@ -393,8 +410,8 @@ static zs_status check_sizes(zs_planner *q) {
     const size_t samples = (size_t)q->s->group_size * (size_t)q->s->n_groups;
     size_t total = 0, all;
     for (int i = 0; i < q->g->n_nodes; i++)
-        if (!zs_mul_ok(elements_of(node_of(q, i)->shape), samples, &all) || !zs_mul_ok(all, 4 * sizeof(double), &all) ||
-            !zs_add_ok(total, all, &total) || total > SIZE_MAX / 4)
+        if (samples > INT32_MAX - ZS_BLOCK_SAMPLES || !zs_mul_ok(elements_of(node_of(q, i)->shape), samples, &all) ||
+            !zs_mul_ok(all, 4 * sizeof(double), &all) || !zs_add_ok(total, all, &total) || total > SIZE_MAX / 4)
             return zs_fail(q->err, ZS_EINVAL, "x: activations of %zu samples overflow at node '%s'", samples,
                            node_of(q, i)->name);
     return ZS_OK;
@@ -419,8 +436,6 @@ zs_status zs_plan_make(const zs_graph *graph, const zs_plan_spec *spec, zs_plan 
     if (!p) return zs_fail(err, ZS_ENOMEM, "out of memory while planning");
     p->spec = *spec;
     p->graph = graph;
-    p->blocks_per_group = (spec->group_size + ZS_BLOCK_SAMPLES - 1) / ZS_BLOCK_SAMPLES;
-    p->n_blocks = p->blocks_per_group * spec->n_groups;
     p->nodes = zs_calloc(n, sizeof *p->nodes);
     p->edges = zs_calloc((size_t)graph->n_inputs, sizeof *p->edges);
     p->tensor_live = zs_calloc((size_t)graph->n_tensors, sizeof *p->tensor_live);
@@ -441,6 +456,8 @@ zs_status zs_plan_make(const zs_graph *graph, const zs_plan_spec *spec, zs_plan 
         goto done;
     }
     if (check_sizes(&q) != ZS_OK) goto done;
+    p->blocks_per_group = (spec->group_size + ZS_BLOCK_SAMPLES - 1) / ZS_BLOCK_SAMPLES;
+    p->n_blocks = p->blocks_per_group * spec->n_groups;
     find_live(&q);
     find_sources(&q);
     find_lazy(&q);

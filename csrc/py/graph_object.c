@@ -193,7 +193,7 @@ static PyObject *node_dict(const zs_graph *g, int i) {
     }
     for (int r = 0; r < ZS_N_ROLES; r++)
         if (n->tensors[r] >= 0 &&
-            put(weights, zs_role_name(r), PyUnicode_FromString(g->tensors[n->tensors[r]].name)) < 0)
+            put(weights, zs_role_name((zs_role)r), PyUnicode_FromString(g->tensors[n->tensors[r]].name)) < 0)
             goto fail;
     if (put(dict, "id", PyLong_FromLong(i)) < 0 || put(dict, "op", PyUnicode_FromString(zs_op_name(n->op))) < 0 ||
         put(dict, "name", PyUnicode_FromString(n->name)) < 0 || put(dict, "attrs", attrs_dict(g, n)) < 0 ||
