@@ -122,18 +122,15 @@ def ours(score: str, archs: Sequence[str], data: Data, threads: int) -> list[flo
             "side 'ours' needs the built package: pip install -e ., or pass --sides released best"
         ) from error
     n = data.samples(score)
-    calls: dict[str, tuple[str, dict[str, Any]]] = {
-        "xi_gsnr": ("xi_gsnr", {"batch_size": data.batch_size}),
-        "gradsign": ("gradsign", {}),
-        "sweet": ("sweet_count", SWEET),
+    scores = {
+        "xi_gsnr": zeroshot.XiGsnr(batch_size=data.batch_size),
+        "gradsign": zeroshot.GradSign(n_samples=n),
+        "sweet": zeroshot.Sweet(**SWEET),
     }
-    name, options = calls[score]
-    options = {**options, "n_threads": threads, "seed": SEED}
-    if len(archs) == 1:
-        results = [getattr(zeroshot, name)(archs[0], data.x[:n], data.y[:n], **options)]
-    else:
-        results = zeroshot.score_many(archs, data.x[:n], data.y[:n], score=name, **options)
-    return [float(getattr(result, "value", result)) for result in results]
+    results = zeroshot.score_many(
+        archs, data.x[:n], data.y[:n], scores=scores[score], n_threads=threads, seed=SEED
+    )
+    return [float(result.value) for result in results]
 
 
 def released(score: str, archs: Sequence[str], data: Data, threads: int) -> list[float]:

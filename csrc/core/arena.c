@@ -3,6 +3,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #if defined(__SANITIZE_ADDRESS__)
 #define ZS_ASAN 1
@@ -17,6 +18,9 @@
 #else
 #define ZS_GUARD 0
 #endif
+
+/* Large blocks ask for large pages: a fresh arena is touched all at once. */
+enum { HUGE_PAGE = 2 << 20 };
 
 static _Atomic long alloc_countdown = -1;
 static _Atomic bool alloc_persistent = false;
@@ -46,7 +50,11 @@ void *zs_realloc(void *p, size_t n_bytes) { return refused() ? NULL : realloc(p,
 
 void *zs_alloc_aligned(size_t n_bytes) {
     void *p = NULL;
-    if (refused() || posix_memalign(&p, ZS_ALIGN, n_bytes ? n_bytes : ZS_ALIGN) != 0) return NULL;
+    const size_t align = n_bytes >= HUGE_PAGE ? HUGE_PAGE : ZS_ALIGN;
+    if (refused() || posix_memalign(&p, align, n_bytes ? n_bytes : ZS_ALIGN) != 0) return NULL;
+#ifdef MADV_HUGEPAGE
+    if (n_bytes >= HUGE_PAGE) madvise(p, n_bytes / HUGE_PAGE * HUGE_PAGE, MADV_HUGEPAGE); /* a hint: may fail */
+#endif
     return p;
 }
 
