@@ -15,7 +15,7 @@ from zeroshot.inputs import check_int, check_pair, make_data
 from zeroshot.network import AnyArch, build_network, count_graph
 from zeroshot.options import Options, RunOptions, with_options
 from zeroshot.results import Gradients, Plan, ScoreResult
-from zeroshot.runner import Job, run_core
+from zeroshot.runner import Job, keep_workspace, run_core, take_workspace
 from zeroshot.scores import (
     LOSSES,
     GradSign,
@@ -89,7 +89,11 @@ def score(
     ('no_signal', ['gradsign', 'xi_gsnr'])
     """
     job = Job.make(x, y, scores, Options(**options), seeds)
-    return job.run(arch, n_threads=job.options.threads)
+    workspace = take_workspace()
+    try:
+        return job.run(arch, n_threads=job.options.threads, workspace=workspace)
+    finally:
+        keep_workspace(workspace)
 
 
 def _number(arch: AnyArch, x: ArrayLike, y: ArrayLike, wanted: Score, options: RunOptions) -> float:
