@@ -34,6 +34,7 @@ OnError = Literal["record", "raise"]
 Progress: TypeAlias = "Literal[True] | Callable[[int, int | None], object] | None"
 
 _IN_FLIGHT = 2  # architectures handed out per worker: one runs, one waits
+_WAKE_SECONDS = 0.1
 
 
 @with_options
@@ -243,7 +244,8 @@ def _stream(
                 pending[pool.submit(task, arch)] = position
             if not pending:
                 return
-            done, _ = wait(pending, return_when=FIRST_COMPLETED)
+            # a signal that comes just before the wait is seen when it ends
+            done, _ = wait(pending, timeout=_WAKE_SECONDS, return_when=FIRST_COMPLETED)
             for future in sorted(done, key=pending.__getitem__):
                 position = pending.pop(future)
                 yield position, future.result()

@@ -6,21 +6,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#ifdef __cplusplus
-#define ZS_RESTRICT __restrict__
-#else
-#define ZS_RESTRICT restrict
-#endif
-
 #define ZS_ALIGN 64 /* every block of an arena starts on a cache line */
 #define ZS_NAME_MAX 64
-#define ZS_CACHE_LINE 64
 
 #if defined(__GNUC__)
-#define ZS_UNUSED __attribute__((unused))
 #define ZS_PRINTF(fmt, args) __attribute__((format(printf, fmt, args)))
 #else
-#define ZS_UNUSED
 #define ZS_PRINTF(fmt, args)
 #endif
 
