@@ -80,31 +80,37 @@ static size_t wino_packed_reals(const zs_conv2d *d) {
     return N_POINTS * ((size_t)w.C * w.Kp + (size_t)w.K * w.Cp);
 }
 
-/* U as [36][C][Kp] for forward and as [36][K][Cp] for backward. */
+/* U = G w G^T as [36][C][Kp] for forward and as [36][K][Cp] for backward. Each element is rounded once: sums in double. */
 static void wino_pack(const zs_conv2d *d, const real *weights, real *packed) {
     const wino w = wino_dims(d);
     real *forward = packed, *back = packed + N_POINTS * (size_t)w.C * w.Kp;
     memset(packed, 0, wino_packed_reals(d) * sizeof(real));
+    double half[PATCH][3][VL];
     for (int c = 0; c < w.C; c++)
-        for (int k = 0; k < w.K; k++) {
-            double half[PATCH][3];
+        for (int k = 0; k < w.K; k += VL) {
+            const int n = min_int(VL, w.K - k);
+            const real *from = weights + (size_t)c * (size_t)w.K + (size_t)k;
+            const size_t tap = (size_t)w.C * (size_t)w.K;
             for (int i = 0; i < PATCH; i++)
-                for (int s = 0; s < 3; s++) {
-                    half[i][s] = 0;
-                    for (int r = 0; r < 3; r++)
-                        half[i][s] +=
-                            FILTER[i][r] *
-                            (double)weights[((size_t)(r * 3 + s) * (size_t)w.C + (size_t)c) * (size_t)w.K + (size_t)k];
-                }
+                for (int s = 0; s < 3; s++)
+                    for (int l = 0; l < n; l++)
+                        half[i][s][l] = FILTER[i][0] * (double)from[(size_t)s * tap + (size_t)l] +
+                                        FILTER[i][1] * (double)from[(size_t)(3 + s) * tap + (size_t)l] +
+                                        FILTER[i][2] * (double)from[(size_t)(6 + s) * tap + (size_t)l];
             for (int i = 0; i < PATCH; i++)
                 for (int j = 0; j < PATCH; j++) {
-                    double u = 0;
-                    for (int s = 0; s < 3; s++) u += half[i][s] * FILTER[j][s];
                     const size_t e = (size_t)(i * PATCH + j);
-                    forward[(e * (size_t)w.C + (size_t)c) * w.Kp + (size_t)k] = (real)u;
-                    back[(e * (size_t)w.K + (size_t)k) * w.Cp + (size_t)c] = (real)u;
+                    real *to = forward + (e * (size_t)w.C + (size_t)c) * w.Kp + k;
+                    for (int l = 0; l < n; l++)
+                        to[l] = (real)(half[i][0][l] * FILTER[j][0] + half[i][1][l] * FILTER[j][1] +
+                                       half[i][2][l] * FILTER[j][2]);
                 }
         }
+    for (size_t e = 0; e < N_POINTS; e++)
+        for (int k = 0; k < w.K; k++)
+            for (int c = 0; c < w.C; c++)
+                back[(e * (size_t)w.K + (size_t)k) * w.Cp + (size_t)c] =
+                    forward[(e * (size_t)w.C + (size_t)c) * w.Kp + (size_t)k];
 }
 
 /* dw = G^T dU G, with dU as [36][C][Kp] */
