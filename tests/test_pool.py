@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import zeroshot
-from zeroshot import ArchitectureError, GradSign, XiGsnr
+from zeroshot import ArchitectureError, GradSign, XiGsnr, runner
 
 X = np.random.default_rng(0).standard_normal((8, 3, 8, 8), dtype=np.float32)
 Y = np.arange(8)
@@ -183,3 +183,21 @@ def test_rank_sorts_best_first_and_failures_last() -> None:
     assert values[:-1] == sorted(values[:-1], reverse=True)
     assert (ranked[-1].status, ranked[-2].status) == ("failed", "no_signal")
     assert len(ranked) == len(ARCHS) + 1
+
+
+def test_memory_is_kept_for_the_next_call_and_freed_on_request() -> None:
+    zeroshot.free_memory()
+    zeroshot.score_many(ARCHS[:2], X, Y, scores=SCORES, n_threads=2, **TINY)
+    kept = sorted(workspace.capacity for workspace in runner._free)
+    assert len(kept) == 2 and kept[0] > 0
+    zeroshot.score(ARCHS[0], X, Y, scores=SCORES, **TINY)
+    assert sorted(workspace.capacity for workspace in runner._free) == kept
+    zeroshot.free_memory()
+    assert not runner._free
+
+
+def test_no_more_memory_is_kept_than_promised(monkeypatch: pytest.MonkeyPatch) -> None:
+    zeroshot.free_memory()
+    monkeypatch.setattr(runner, "_KEPT_BYTES", 1)
+    zeroshot.score(ARCHS[0], X, Y, scores=SCORES, **TINY)
+    assert not runner._free

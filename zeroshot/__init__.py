@@ -19,6 +19,7 @@ from zeroshot.network import count
 from zeroshot.options import Options
 from zeroshot.pool import rank, score_iter, score_many
 from zeroshot.results import Counts, Gradients, Plan, ScoreResult, ScoreValue
+from zeroshot.runner import free_memory
 from zeroshot.scores import GradSign, Sweet, XiGsnr, list_scores
 from zeroshot.scoring import gradients, gradsign, plan, score, sweet_count, xi_gsnr
 from zeroshot.spaces import list_spaces
@@ -52,6 +53,7 @@ __all__ = [
     "data",
     "errors",
     "find_sweet_interval",
+    "free_memory",
     "from_state_dict",
     "gradients",
     "gradsign",

@@ -24,7 +24,7 @@ from zeroshot.errors import Cancelled
 from zeroshot.network import AnyArch, build_network, count_graph
 from zeroshot.options import Options, RunOptions, with_options
 from zeroshot.results import ScoreResult
-from zeroshot.runner import Job
+from zeroshot.runner import Job, keep_workspace, take_workspace
 from zeroshot.scores import ScoreLike
 
 if TYPE_CHECKING:
@@ -218,7 +218,7 @@ def _stream(
         job.data.hashes(grouping.size * grouping.n)
     workspaces: SimpleQueue[_core.Workspace] = SimpleQueue()
     for _ in range(workers):
-        workspaces.put(_core.Workspace())
+        workspaces.put(take_workspace())
 
     def task(arch: AnyArch) -> ScoreResult:
         if token.cancelled:
@@ -258,6 +258,8 @@ def _stream(
         raise
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+        while not workspaces.empty():
+            keep_workspace(workspaces.get())
 
 
 def _reported(

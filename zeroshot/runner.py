@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-__all__ = ["Job", "nonfinite_reason", "run_core"]
+__all__ = ["Job", "free_memory", "keep_workspace", "nonfinite_reason", "run_core", "take_workspace"]
 
 import math
 import sys
-import threading
 import time
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
@@ -68,25 +68,38 @@ def run_core(
     )
 
 
-_KEPT_BYTES = 256 * 2**20
-_kept = threading.local()
+_KEPT_BYTES = 2**30
+_free: deque[_core.Workspace] = deque()
 
 
 def take_workspace() -> _core.Workspace:
-    """The calling thread's workspace, for calls one after the other.
+    """A workspace for calls one after the other; hand it back with `keep_workspace`.
 
-    Fresh memory costs a fifth of a short call, so a thread keeps what its last call used, up to
-    256 MiB; a signal handler that scores inside a call gets one of its own.
+    Fresh memory costs up to half of a short call, so the process keeps what earlier calls used,
+    up to 1 GiB. A call inside a call (a signal handler that scores) gets another one.
     """
-    workspace: _core.Workspace | None = getattr(_kept, "workspace", None)
-    _kept.workspace = None
-    return workspace or _core.Workspace()
+    try:
+        return _free.pop()
+    except IndexError:
+        return _core.Workspace()
 
 
 def keep_workspace(workspace: _core.Workspace) -> None:
     """Hand back what `take_workspace` gave."""
-    if workspace.capacity <= _KEPT_BYTES:
-        _kept.workspace = workspace
+    if sum(w.capacity for w in tuple(_free)) + workspace.capacity <= _KEPT_BYTES:
+        _free.append(workspace)
+
+
+def free_memory() -> None:
+    """Give back the memory that earlier calls left for later ones.
+
+    The process keeps up to 1 GiB, since fresh memory costs up to half of a short call.
+
+    Examples
+    --------
+    >>> free_memory()
+    """
+    _free.clear()
 
 
 def nonfinite_reason(blame: tuple[str, int] | None) -> str:
