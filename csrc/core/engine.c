@@ -84,7 +84,7 @@ static void layout_bn(zs_engine *e, int node, zs_arena *arena) {
     const size_t C = (size_t)e->graph->nodes[node].shape.C, G = (size_t)p->spec.n_groups;
     const size_t real = zs_dtype_size(p->spec.kernels->dtype);
     zs_bn_state s;
-    s.partial = zs_arena_take_array(arena, (size_t)p->n_blocks * 2 * C, sizeof(double));
+    s.partial = zs_arena_take_array(arena, G * (size_t)p->nodes[node].blocks * 2 * C, sizeof(double));
     s.mean = zs_arena_take_array(arena, G * C, sizeof(double));
     s.rstd = zs_arena_take_array(arena, G * C, sizeof(double));
     s.d_beta = zs_arena_take_array(arena, G * C, sizeof(double));
@@ -119,7 +119,6 @@ void zs_engine_layout(zs_engine *e, zs_arena *arena) {
                            .node = n,
                            .group_size = p->spec.group_size,
                            .n_groups = p->spec.n_groups,
-                           .blocks_per_group = p->blocks_per_group,
                            .wants_param_grad = p->spec.all_params,
                            .algo = p->spec.algo};
             for (int r = 0; r < ZS_N_ROLES; r++)
@@ -160,10 +159,10 @@ void zs_engine_pack(zs_engine *e) {
 
 /* --- running ----------------------------------------------------------------------------------------------------- */
 
-static zs_block block_at(const zs_engine *e, int index) {
-    const int k = e->plan->spec.group_size, group = index / e->plan->blocks_per_group;
-    const int from = (index % e->plan->blocks_per_group) * ZS_BLOCK_SAMPLES;
-    const int to = from + ZS_BLOCK_SAMPLES < k ? from + ZS_BLOCK_SAMPLES : k;
+static zs_block block_at(const zs_engine *e, const zs_step *step, int index) {
+    const int k = e->plan->spec.group_size, group = index / step->blocks;
+    const int from = (index % step->blocks) * step->block_samples;
+    const int to = from + step->block_samples < k ? from + step->block_samples : k;
     return (zs_block){.index = index, .group = group, .n0 = group * k + from, .n1 = group * k + to};
 }
 
@@ -228,63 +227,92 @@ static void run_tasks(zs_engine *e, int n, zs_task *task, const void *arg) {
     for (int i = 0; i < n && !stops(e, true); i++) task(e, arg, i, e->scratch);
 }
 
-static void block_task(zs_engine *e, const void *arg, int i, void *scratch) {
-    const zs_step *step = arg;
-    const zs_block b = block_at(e, i);
-    for (int f = step->first; f < step->first + step->n; f++) run_phase(e, &e->plan->phases[f], &b, scratch);
+typedef struct wave {
+    const zs_step *step;
+    int first_group;
+} wave;
+
+static void find_part(const wave *w, int i, int *group, int *first, int *last) { /* blocks [first, last) */
+    const int parts = w->step->parts, of = w->step->blocks, part = i % parts;
+    *group = w->first_group + i / parts;
+    *first = *group * of + (int)((int64_t)of * part / parts);
+    *last = *group * of + (int)((int64_t)of * (part + 1) / parts);
 }
 
-typedef struct weight_wave {
-    int node, first_group;
-    size_t stride; /* reals between parts */
-} weight_wave;
-
-static char *part_at(const zs_engine *e, const weight_wave *w, int slot) {
-    return e->partial + (size_t)(slot + 1) * w->stride * zs_dtype_size(e->exec->kernels->dtype);
+static char *sums_at(const zs_engine *e, const zs_step *step, int i, const zs_phase *phase) {
+    return e->partial + e->plan->joined_bytes + (size_t)i * step->part_bytes + phase->offset;
 }
 
-static void weight_task(zs_engine *e, const void *arg, int i, void *scratch) {
-    const weight_wave *w = arg;
-    const zs_call *c = &e->calls[w->node];
-    const int parts = e->plan->nodes[w->node].weight_blocks, k = e->plan->spec.group_size;
-    const int group = w->first_group + i / parts, part = i % parts;
-    const int from = (int)((int64_t)k * part / parts), to = (int)((int64_t)k * (part + 1) / parts);
-    const zs_block b = {.index = i, .group = group, .n0 = group * k + from, .n1 = group * k + to};
-    char *dw = part_at(e, w, i);
-    const int t = c->node->tensors[ZS_ROLE_WEIGHT];
-    char *db = c->param[ZS_ROLE_BIAS] && c->wants_param_grad
-                   ? dw + e->graph->tensors[t].size * zs_dtype_size(e->exec->kernels->dtype)
-                   : NULL;
-    if (e->plan->nodes[w->node].fuses) clear_gradients(e, c, &b);
-    zs_op_get(c->node->op)->backward_weights(c, &b, dw, db, scratch);
+static size_t weight_size(const zs_engine *e, int node) {
+    return e->graph->tensors[e->graph->nodes[node].tensors[ZS_ROLE_WEIGHT]].size;
 }
 
-/* Waves of whole groups: parts in parallel, then joined in order and handed over. */
-static void run_weights(zs_engine *e, int node) {
-    const zs_node_plan *np = &e->plan->nodes[node];
-    const zs_node *n = &e->graph->nodes[node];
-    const zs_tensor *t = &e->graph->tensors[n->tensors[ZS_ROLE_WEIGHT]];
-    const zs_kernels *k = e->exec->kernels;
-    const size_t real = zs_dtype_size(k->dtype), length = t->size + (size_t)t->O;
-    weight_wave wave = {.node = node, .stride = zs_round_up(length * real, ZS_ALIGN) / real};
-    const int parts = np->weight_blocks, groups_per_wave = np->weight_slots / parts;
-    const bool bias = n->tensors[ZS_ROLE_BIAS] >= 0 && e->plan->spec.all_params;
-    for (int g = 0; g < e->n_groups; g += groups_per_wave) {
-        const int groups = g + groups_per_wave < e->n_groups ? groups_per_wave : e->n_groups - g;
-        wave.first_group = g;
-        run_tasks(e, groups * parts, weight_task, &wave);
-        if (atomic_load(&e->stopped)) return;
-        for (int j = 0; j < groups; j++) {
-            char *dw = part_at(e, &wave, j * parts);
-            if (parts > 1) {
-                k->join(bias ? length : t->size, parts, wave.stride, dw, e->partial);
-                dw = e->partial;
-            }
-            e->observer->gradient(e->observer->self, n->tensors[ZS_ROLE_WEIGHT], e->first_group + g + j, dw);
-            if (bias)
-                e->observer->gradient(e->observer->self, n->tensors[ZS_ROLE_BIAS], e->first_group + g + j,
-                                      dw + t->size * real);
+static bool wants_bias(const zs_engine *e, int node) {
+    return e->graph->nodes[node].tensors[ZS_ROLE_BIAS] >= 0 && e->plan->spec.all_params;
+}
+
+static void run_weights(zs_engine *e, int node, const zs_block *part, char *dw, void *scratch) {
+    const zs_call *c = &e->calls[node];
+    char *db = wants_bias(e, node) ? dw + weight_size(e, node) * zs_dtype_size(e->exec->kernels->dtype) : NULL;
+    if (e->plan->nodes[node].fuses) clear_gradients(e, c, part);
+    zs_op_get(c->node->op)->backward_weights(c, part, dw, db, scratch);
+}
+
+static void part_task(zs_engine *e, const void *arg, int i, void *scratch) {
+    const wave *w = arg;
+    const zs_step *step = w->step;
+    const zs_phase *phases = &e->plan->phases[step->first];
+    int group, first, last;
+    find_part(w, i, &group, &first, &last);
+    if (step->part_bytes == 0) {
+        for (int j = first; j < last; j++) {
+            const zs_block b = block_at(e, step, j);
+            for (int f = 0; f < step->n; f++) run_phase(e, &phases[f], &b, scratch);
         }
+        return;
+    }
+    const zs_block part = {
+        .index = i, .group = group, .n0 = block_at(e, step, first).n0, .n1 = block_at(e, step, last - 1).n1};
+    for (int f = 0; f < step->n; f++) {
+        if (phases[f].kind == ZS_PHASE_WEIGHTS) {
+            run_weights(e, phases[f].node, &part, sums_at(e, step, i, &phases[f]), scratch);
+            continue;
+        }
+        for (int j = first; j < last; j++) {
+            const zs_block b = block_at(e, step, j);
+            run_phase(e, &phases[f], &b, scratch);
+        }
+    }
+}
+
+/* Joins the parts of each group's weight gradients in order, and hands them over. */
+static void deliver_weights(zs_engine *e, const wave *w, int n_groups, const zs_phase *phase) {
+    const zs_kernels *k = e->exec->kernels;
+    const int *tensors = e->graph->nodes[phase->node].tensors, parts = w->step->parts;
+    const size_t real = zs_dtype_size(k->dtype), size = weight_size(e, phase->node);
+    const bool bias = wants_bias(e, phase->node);
+    for (int j = 0; j < n_groups; j++) {
+        char *dw = sums_at(e, w->step, j * parts, phase);
+        if (parts > 1) {
+            const size_t n = size + (bias ? (size_t)e->graph->tensors[tensors[ZS_ROLE_BIAS]].size : 0);
+            k->join(n, parts, w->step->part_bytes / real, dw, e->partial);
+            dw = e->partial;
+        }
+        const int group = e->first_group + w->first_group + j;
+        e->observer->gradient(e->observer->self, tensors[ZS_ROLE_WEIGHT], group, dw);
+        if (bias) e->observer->gradient(e->observer->self, tensors[ZS_ROLE_BIAS], group, dw + size * real);
+    }
+}
+
+/* Waves of whole groups, as many at a time as there is room for parts of weight gradients. */
+static void run_step(zs_engine *e, const zs_step *step) {
+    for (int g = 0; g < e->n_groups; g += step->groups) {
+        const wave w = {.step = step, .first_group = g};
+        const int n = g + step->groups < e->n_groups ? step->groups : e->n_groups - g;
+        run_tasks(e, n * step->parts, part_task, &w);
+        if (atomic_load(&e->stopped)) return;
+        for (int f = step->first; f < step->first + step->n; f++)
+            if (e->plan->phases[f].kind == ZS_PHASE_WEIGHTS) deliver_weights(e, &w, n, &e->plan->phases[f]);
     }
 }
 
@@ -314,6 +342,7 @@ static void join_step(zs_engine *e, const zs_step *step) {
         const zs_phase *phase = &e->plan->phases[f];
         zs_call c = e->calls[phase->node];
         c.n_groups = e->n_groups;
+        c.block_samples = step->block_samples;
         if (phase->kind == ZS_PHASE_FORWARD_SUMS) {
             zs_op_get(c.node->op)->forward_join(&c);
             const size_t n = (size_t)e->n_groups * (size_t)c.node->shape.C;
@@ -350,13 +379,8 @@ zs_status zs_engine_run(zs_engine *e, zs_loss loss, int first_group, int n_group
     const int n_steps = p->spec.backward ? p->n_steps : p->n_forward_steps;
     for (int s = 0; s < n_steps; s++) {
         const zs_step *step = &p->steps[s];
-        const zs_phase *first = &p->phases[step->first];
-        if (first->kind == ZS_PHASE_WEIGHTS) {
-            run_weights(e, first->node);
-        } else {
-            e->blocks_begun += n_groups * p->blocks_per_group;
-            run_tasks(e, n_groups * p->blocks_per_group, block_task, step);
-        }
+        e->blocks_begun += n_groups * step->blocks;
+        run_step(e, step);
         if (atomic_load(&e->stopped)) return zs_fail(err, ZS_ECANCEL, "cancelled");
         join_step(e, step);
         if (s == p->n_forward_steps - 1) {

@@ -26,8 +26,8 @@ typedef enum zs_loss { ZS_LOSS_CROSS_ENTROPY, ZS_LOSS_SUM_LOGITS, ZS_N_LOSSES } 
 const char *zs_loss_name(zs_loss loss);
 int zs_loss_by_name(const char *name);
 
-/* Receives gradients: group by group in order for each tensor, tensors in backward order. `dw` has the engine's dtype
-   and, for weights, R x S x I x O order; it is gone after the call. For biases, gammas and betas likewise. */
+/* Receives gradients: group by group in order for each tensor, tensors in no order that counts. `dw` has the engine's
+   dtype and, for weights, R x S x I x O order; it is gone after the call. For biases, gammas and betas likewise. */
 typedef struct zs_observer {
     void *self;
     void (*gradient)(void *self, int tensor, int group, const void *dw);

@@ -14,8 +14,6 @@ enum {
     ZS_BWD_READS_OUT = 1 << 4,
 };
 
-enum { ZS_BLOCK_SAMPLES = 4 }; /* samples a block: a fixed cut, so that sums do not depend on the number of threads */
-
 typedef struct zs_block {
     int index, group; /* of the pass; group counts from 0 within the pass */
     int n0, n1;
@@ -35,7 +33,7 @@ typedef struct zs_operand {
 } zs_operand;
 
 typedef struct zs_bn_state {
-    double *partial;   /* [n_blocks][2][C] */
+    double *partial;   /* [blocks][2][C] */
     double *mean;      /* [n_groups][C] */
     double *rstd;      /* [n_groups][C] */
     double *d_beta;    /* [n_groups][C] */
@@ -54,7 +52,8 @@ typedef struct zs_call {
     const void *param[ZS_N_ROLES]; /* reals in the arena, NULL if none */
     void *packed;
     zs_bn_state bn;
-    int group_size, n_groups, blocks_per_group;
+    int group_size, n_groups;
+    int block_samples; /* joins: of the step whose sums are joined */
     bool wants_param_grad;
     zs_algo algo;
 } zs_call;

@@ -1,4 +1,5 @@
-/* What runs, in which steps, and who writes which gradient first. Sizes and offsets: plan_memory.c. */
+/* What runs, where values and gradients lie, and who writes which gradient first. The order: plan_schedule.c; sizes and
+   offsets: plan_memory.c. */
 #include <string.h>
 
 #include "core/planner.h"
@@ -19,7 +20,7 @@ static bool tensor_is_zero(const zs_planner *q, int tensor) {
 static void find_live(zs_planner *q) {
     const zs_graph *g = q->g;
     const bool dead = q->s->dead;
-    bool *path = q->pending; /* borrowed: from the image, through no zero op */
+    bool *path = q->started; /* borrowed: from the image, through no zero op */
     path[0] = true;
     for (int i = 1; i < g->n_nodes; i++) {
         const zs_node *n = node_of(q, i);
@@ -205,7 +206,7 @@ static void place_values(zs_planner *q) {
             q->p->nodes[i].value = shifted(q->p->nodes[q->p->edges[node_of(q, i)->first_input].source].value);
 }
 
-/* 5. Where gradients lie, and who writes them first. Nodes in backward order. */
+/* 5. Where gradients lie. Nodes in backward order. */
 
 /* Whether nobody but the concatenation reads what lies inside it, so that its gradient may lie where another node's does;
    and, if it is overwritten, whether backward has no need of the parts' values either. */
@@ -292,27 +293,19 @@ static bool covers_storage(const zs_planner *q, zs_place place, zs_shape shape) 
 }
 
 static void route_gradients(zs_planner *q) {
-    const zs_graph *g = q->g;
     zs_plan *p = q->p;
-    if (p->nodes[p->output].wants_grad) q->started[p->nodes[p->output].grad.storage] = true;
-    for (int i = g->n_nodes - 1; i > 0; i--) {
+    for (int i = 1; i < q->g->n_nodes; i++) {
         const zs_node *n = node_of(q, i);
         const zs_node_plan *np = &p->nodes[i];
         if (!np->wants_grad || np->kind == ZS_NODE_VIEW || np->kind == ZS_NODE_SKIP) continue;
         if (np->kind == ZS_NODE_LAZY && n->op == ZS_OP_RELU) continue;
-        for (int j = 0, channel = 0; j < n->n_inputs; channel += node_of(q, zs_node_inputs(g, i)[j])->shape.C, j++) {
+        for (int j = 0, channel = 0; j < n->n_inputs; channel += node_of(q, zs_node_inputs(q->g, i)[j])->shape.C, j++) {
             zs_edge_plan *e = &p->edges[n->first_input + j];
-            const int to = e->bn >= 0 ? e->bn : e->source;
-            const zs_node_plan *tp = &p->nodes[to];
+            const zs_node_plan *tp = &p->nodes[zs_planner_target(e)];
             if (!tp->wants_grad || tp->grad.storage < 0) continue;
             if (n->op == ZS_OP_ADD && same_place(tp->grad, np->grad)) continue;
             if (n->op == ZS_OP_CONCAT && same_place(tp->grad, sliced(np->grad, channel))) continue;
             e->dx = tp->grad;
-            if (replaces_value(q, to)) continue;
-            bool *started = &q->started[tp->grad.storage];
-            e->add = *started || !covers_storage(q, tp->grad, node_of(q, to)->shape);
-            e->clear = e->add && !*started;
-            *started = true;
         }
     }
 }
@@ -336,73 +329,24 @@ static void find_fused(zs_planner *q) {
     }
 }
 
-/* 6. Steps. */
-static void close_step(zs_planner *q) {
+/* 6. Once the order is known: whether a gradient overwrites, adds, or clears the whole storage before it adds. */
+static void start_gradients(zs_planner *q) {
     zs_plan *p = q->p;
-    if (p->n_steps > 0 && p->steps[p->n_steps - 1].n == 0) return;
-    p->steps[p->n_steps++] = (zs_step){.first = p->n_phases};
-    memset(q->pending, 0, (size_t)q->g->n_nodes * sizeof *q->pending);
-}
-
-static void add_phase(zs_planner *q, zs_phase_kind kind, int node) {
-    zs_plan *p = q->p;
-    p->phases[p->n_phases++] = (zs_phase){kind, node};
-    p->steps[p->n_steps - 1].n++;
-}
-
-static void schedule_forward(zs_planner *q) {
-    zs_plan *p = q->p;
-    close_step(q);
-    for (int i = 1; i < q->g->n_nodes; i++) {
+    if (p->nodes[p->output].wants_grad) q->started[p->nodes[p->output].grad.storage] = true;
+    for (int f = 0; f < p->n_phases; f++) {
+        const int i = p->phases[f].node;
         const zs_node *n = node_of(q, i);
-        const zs_node_plan *np = &p->nodes[i];
-        if (np->kind == ZS_NODE_FILL) add_phase(q, ZS_PHASE_FILL, i);
-        if (np->kind != ZS_NODE_RUN && np->kind != ZS_NODE_LAZY) continue;
+        if (p->phases[f].kind != (p->nodes[i].fuses ? ZS_PHASE_WEIGHTS : ZS_PHASE_BACKWARD)) continue;
         for (int j = 0; j < n->n_inputs; j++) {
-            const int bn = p->edges[n->first_input + j].bn;
-            if (bn >= 0 && q->pending[bn]) {
-                close_step(q);
-                break;
-            }
-        }
-        if (n->op == ZS_OP_BATCH_NORM) {
-            add_phase(q, ZS_PHASE_FORWARD_SUMS, i);
-            q->pending[i] = true;
-            if (np->kind == ZS_NODE_RUN) close_step(q);
-        }
-        if (np->kind == ZS_NODE_RUN) add_phase(q, ZS_PHASE_FORWARD, i);
-    }
-    add_phase(q, ZS_PHASE_LOSS, p->output);
-    p->n_forward_steps = p->n_steps;
-}
-
-static bool has_weight_gradient(const zs_planner *q, int i) {
-    const int w = node_of(q, i)->tensors[ZS_ROLE_WEIGHT];
-    return w >= 0 && q->p->tensor_live[w];
-}
-
-static void schedule_backward(zs_planner *q) {
-    zs_plan *p = q->p;
-    close_step(q);
-    for (int i = q->g->n_nodes - 1; i > 0; i--) {
-        const zs_node *n = node_of(q, i);
-        const zs_node_plan *np = &p->nodes[i];
-        if (!np->wants_grad || (np->kind != ZS_NODE_RUN && np->kind != ZS_NODE_LAZY)) continue;
-        if (np->kind == ZS_NODE_LAZY && n->op == ZS_OP_RELU) continue;
-        if (n->op == ZS_OP_BATCH_NORM) {
-            add_phase(q, ZS_PHASE_BACKWARD_SUMS, i);
-            close_step(q);
-        }
-        bool any = false;
-        for (int j = 0; j < n->n_inputs; j++) any = any || p->edges[n->first_input + j].dx.storage >= 0;
-        if (any && !np->fuses) add_phase(q, ZS_PHASE_BACKWARD, i);
-        if (has_weight_gradient(q, i)) {
-            close_step(q);
-            add_phase(q, ZS_PHASE_WEIGHTS, i);
-            close_step(q);
+            zs_edge_plan *e = &p->edges[n->first_input + j];
+            const int to = zs_planner_target(e);
+            if (e->dx.storage < 0 || replaces_value(q, to)) continue;
+            bool *started = &q->started[e->dx.storage];
+            e->add = *started || !covers_storage(q, e->dx, node_of(q, to)->shape);
+            e->clear = e->add && !*started;
+            *started = true;
         }
     }
-    if (p->steps[p->n_steps - 1].n == 0) p->n_steps--;
 }
 
 /* Bytes of all activations must stay far from overflow before any product is formed. */
@@ -410,7 +354,7 @@ static zs_status check_sizes(zs_planner *q) {
     const size_t samples = (size_t)q->s->group_size * (size_t)q->s->n_groups;
     size_t total = 0, all;
     for (int i = 0; i < q->g->n_nodes; i++)
-        if (samples > INT32_MAX - ZS_BLOCK_SAMPLES || !zs_mul_ok(elements_of(node_of(q, i)->shape), samples, &all) ||
+        if (samples > INT32_MAX / 2 || !zs_mul_ok(elements_of(node_of(q, i)->shape), samples, &all) ||
             !zs_mul_ok(all, 4 * sizeof(double), &all) || !zs_add_ok(total, all, &total) || total > SIZE_MAX / 4)
             return zs_fail(q->err, ZS_EINVAL, "x: activations of %zu samples overflow at node '%s'", samples,
                            node_of(q, i)->name);
@@ -449,15 +393,12 @@ zs_status zs_plan_make(const zs_graph *graph, const zs_plan_spec *spec, zs_plan 
     q.parent = zs_calloc(n, sizeof *q.parent);
     q.parent_channel = zs_calloc(n, sizeof *q.parent_channel);
     q.started = zs_calloc(2 * n, sizeof *q.started);
-    q.pending = zs_calloc(n, sizeof *q.pending);
     if (!p->nodes || !p->edges || !p->tensor_live || !p->storages || !p->phases || !p->steps || !q.reaches || !q.zero ||
-        !q.n_readers || !q.reader || !q.parent || !q.parent_channel || !q.started || !q.pending) {
+        !q.n_readers || !q.reader || !q.parent || !q.parent_channel || !q.started) {
         zs_fail(err, ZS_ENOMEM, "out of memory while planning");
         goto done;
     }
     if (check_sizes(&q) != ZS_OK) goto done;
-    p->blocks_per_group = (spec->group_size + ZS_BLOCK_SAMPLES - 1) / ZS_BLOCK_SAMPLES;
-    p->n_blocks = p->blocks_per_group * spec->n_groups;
     find_live(&q);
     find_sources(&q);
     find_lazy(&q);
@@ -467,8 +408,8 @@ zs_status zs_plan_make(const zs_graph *graph, const zs_plan_spec *spec, zs_plan 
     place_gradients(&q);
     route_gradients(&q);
     find_fused(&q);
-    schedule_forward(&q);
-    if (p->nodes[p->output].wants_grad) schedule_backward(&q);
+    if (zs_planner_schedule(&q) != ZS_OK) goto done;
+    start_gradients(&q);
     zs_planner_lifetimes(&q);
     zs_planner_work(&q);
     zs_planner_offsets(&q);
@@ -480,7 +421,6 @@ done:
     zs_free(q.parent);
     zs_free(q.parent_channel);
     zs_free(q.started);
-    zs_free(q.pending);
     if (err->status != ZS_OK)
         zs_plan_free(p);
     else

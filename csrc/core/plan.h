@@ -3,9 +3,10 @@
 
    Nodes      skipped (cannot reach the loss, or known to be zero), filled with zeros, run, lazy (a ReLU or a batch norm
               that its readers apply while they load), or a view of another node.
-   Steps      a run of phases. Within a step each block of samples goes through all phases while it is in cache, so a
-              phase may read what an earlier phase of the same step wrote for the same samples. Sums over a group are
-              joined when a step ends; a phase that needs a join starts a new step.
+   Steps      a run of phases. A step's samples are cut into parts, and each part goes through all phases while it is in
+              cache, so a phase may read what an earlier one of the same step wrote for the same samples. Sums over a
+              group (batch norm, weight gradients) are joined when a step ends; what needs a join waits for a later step.
+              Blocks of samples and parts of a group are cut the same for any number of threads, and so are sums.
    Storages   one per stored tensor; concat's inputs lie inside concat's storage, a gradient that equals another one is
               that one, and a batch norm's input gradient replaces its input. Lifetimes are counted in steps; storages
               that never live together share memory. */
@@ -45,8 +46,7 @@ typedef struct zs_node_plan {
     zs_place value, grad;
     bool wants_grad;    /* the gradient of this node's output is needed */
     bool fuses;         /* the input's gradient comes with the weights' */
-    int weight_blocks;  /* parts that one group's weight gradient is summed in */
-    int weight_slots;   /* parts that exist at a time: those of one or more whole groups */
+    int blocks;         /* of a group, at the most, over which a batch norm's sums are made */
 } zs_node_plan;
 
 typedef struct zs_edge_plan {
@@ -65,16 +65,22 @@ typedef enum zs_phase_kind {
     ZS_PHASE_LOSS,
     ZS_PHASE_BACKWARD_SUMS,
     ZS_PHASE_BACKWARD,
-    ZS_PHASE_WEIGHTS, /* alone in its step */
+    ZS_PHASE_WEIGHTS, /* of a whole part; the others go block by block */
 } zs_phase_kind;
 
 typedef struct zs_phase {
     zs_phase_kind kind;
     int node;
+    size_t offset;      /* weights: bytes from the start of a part's sums */
 } zs_phase;
 
 typedef struct zs_step {
     int first, n;       /* phases */
+    int block_samples;  /* as many as fit in cache */
+    int blocks;         /* of a group */
+    int parts;          /* that a group's blocks are cut into */
+    int groups;         /* that run before weight gradients are joined and handed over */
+    size_t part_bytes;  /* of the weight gradients of one part */
 } zs_step;
 
 typedef struct zs_plan {
@@ -82,7 +88,6 @@ typedef struct zs_plan {
     const zs_graph *graph;
     int output;         /* node that holds the logits */
     bool has_path;      /* image to logits without crossing a zero op */
-    int n_blocks, blocks_per_group;
     zs_node_plan *nodes;
     zs_edge_plan *edges; /* as graph->inputs */
     bool *tensor_live;   /* gets a gradient */
@@ -93,7 +98,8 @@ typedef struct zs_plan {
     size_t pool_bytes;    /* activations and gradients */
     size_t state_bytes;   /* batch norm */
     size_t scratch_bytes; /* of one thread */
-    size_t partial_bytes; /* weight gradients, joined and in parts */
+    size_t joined_bytes;  /* the largest weight gradient */
+    size_t partial_bytes; /* that, and weight gradients in parts */
     int64_t macs;         /* multiply-adds of one sample's forward pass that are run */
 } zs_plan;
 

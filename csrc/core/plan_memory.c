@@ -3,9 +3,12 @@
 
 #include "core/planner.h"
 
-/* A group's weight gradient is summed in parts, as many as its blocks at the most: fewer where parts would have less than
-   so many pixels, since each is cleared, transformed and joined, or all together more than so many elements. */
-enum { MIN_PART_PIXELS = 1024, MAX_PARTIAL_ELEMENTS = 1 << 22, WEIGHT_SLOTS = 16 };
+/* A group's weight gradients are summed in parts, as many as its blocks at the most: fewer where parts would have less
+   than so many pixels, since each is cleared, transformed and joined, or all together more than so many bytes. */
+enum { MIN_PART_PIXELS = 1024, MAX_PARTIAL_BYTES = 1 << 24, PARTS_AT_A_TIME = 16 };
+
+/* A block's share of a tensor, so that the half dozen tensors of a step fit in a second-level cache. */
+enum { BLOCK_BYTES = 1 << 16, MAX_BLOCK_SAMPLES = 8 };
 
 static void touch(zs_planner *q, zs_place place, int step) {
     if (place.storage < 0) return;
@@ -100,33 +103,84 @@ bool zs_plan_disjoint(const zs_plan *p) {
     return true;
 }
 
+static size_t gradient_bytes(const zs_planner *q, const zs_tensor *t) { /* weight and bias */
+    return zs_round_up((t->size + (size_t)t->O) * zs_dtype_size(q->s->kernels->dtype), ZS_ALIGN);
+}
+
+/* The largest tensor that a step's phases read or write, of one sample. */
+static size_t widest(const zs_planner *q, const zs_step *step) {
+    size_t n = 1;
+    for (int f = step->first; f < step->first + step->n; f++) {
+        const int i = q->p->phases[f].node;
+        if (elements_of(node_of(q, i)->shape) > n) n = elements_of(node_of(q, i)->shape);
+        for (int j = 0; j < node_of(q, i)->n_inputs; j++) {
+            const size_t in = elements_of(node_of(q, zs_node_inputs(q->g, i)[j])->shape);
+            if (in > n) n = in;
+        }
+    }
+    return n * zs_dtype_size(q->s->kernels->dtype);
+}
+
+static void cut_blocks(zs_planner *q, zs_step *step) {
+    const size_t room = BLOCK_BYTES / widest(q, step), k = (size_t)q->s->group_size;
+    size_t samples = room < 1 ? 1 : room > MAX_BLOCK_SAMPLES ? MAX_BLOCK_SAMPLES : room;
+    if (samples > k) samples = k;
+    step->block_samples = (int)samples;
+    step->blocks = (int)((k + samples - 1) / samples);
+    for (int f = step->first; f < step->first + step->n; f++) {
+        const zs_phase *phase = &q->p->phases[f];
+        zs_node_plan *np = &q->p->nodes[phase->node];
+        if (phase->kind != ZS_PHASE_FORWARD_SUMS && phase->kind != ZS_PHASE_BACKWARD_SUMS) continue;
+        if (step->blocks > np->blocks) np->blocks = step->blocks;
+    }
+}
+
+static void cut_step(zs_planner *q, zs_step *step, size_t *joined_bytes) {
+    zs_plan *p = q->p;
+    size_t wanted = 0;
+    cut_blocks(q, step);
+    for (int f = step->first; f < step->first + step->n; f++) {
+        zs_phase *phase = &p->phases[f];
+        if (phase->kind != ZS_PHASE_WEIGHTS) continue;
+        const zs_node *n = node_of(q, phase->node);
+        const size_t n_bytes = gradient_bytes(q, &q->g->tensors[n->tensors[ZS_ROLE_WEIGHT]]);
+        const size_t pixels = (size_t)q->s->group_size * (size_t)n->shape.H * (size_t)n->shape.W;
+        if (pixels / MIN_PART_PIXELS > wanted) wanted = pixels / MIN_PART_PIXELS;
+        if (n_bytes > *joined_bytes) *joined_bytes = n_bytes;
+        phase->offset = step->part_bytes;
+        step->part_bytes += n_bytes;
+    }
+    step->parts = step->blocks < PARTS_AT_A_TIME ? step->blocks : PARTS_AT_A_TIME;
+    step->groups = q->s->n_groups;
+    if (step->part_bytes == 0) return;
+    const size_t room = MAX_PARTIAL_BYTES / step->part_bytes;
+    size_t parts = wanted < (size_t)step->blocks ? wanted : (size_t)step->blocks;
+    if (parts > room) parts = room;
+    if (parts < 1) parts = 1;
+    size_t groups = (room < PARTS_AT_A_TIME ? room : PARTS_AT_A_TIME) / parts;
+    if (groups < 1) groups = 1;
+    step->parts = (int)parts;
+    if (groups < (size_t)step->groups) step->groups = (int)groups;
+}
+
 void zs_planner_work(zs_planner *q) {
     zs_plan *p = q->p;
+    size_t joined_bytes = 0;
     for (int i = 1; i < q->g->n_nodes; i++) {
         const zs_node *n = node_of(q, i);
-        zs_node_plan *np = &p->nodes[i];
+        const zs_node_plan *np = &p->nodes[i];
         if (np->kind == ZS_NODE_SKIP || np->kind == ZS_NODE_FILL) continue;
         const int w = n->tensors[ZS_ROLE_WEIGHT];
         const size_t vector = zs_round_up((size_t)n->shape.C * sizeof(double), ZS_ALIGN);
-        if (vector > p->partial_bytes) p->partial_bytes = vector; /* gradients of gamma and beta */
-        if (w < 0) continue;
-        const zs_tensor *t = &q->g->tensors[w];
-        p->macs += (int64_t)t->size * n->shape.H * n->shape.W;
-        if (!p->tensor_live[w]) continue;
-        size_t parts = MAX_PARTIAL_ELEMENTS / (t->size + (size_t)t->O);
-        if (parts < 1) parts = 1;
-        const size_t pixels = (size_t)q->s->group_size * (size_t)n->shape.H * (size_t)n->shape.W;
-        size_t wanted = pixels / MIN_PART_PIXELS;
-        if (wanted < 1) wanted = 1;
-        if (wanted > (size_t)p->blocks_per_group) wanted = (size_t)p->blocks_per_group;
-        np->weight_blocks = (int)(parts < wanted ? parts : wanted);
-        int slots = np->weight_blocks;
-        while (slots + np->weight_blocks <= WEIGHT_SLOTS && (size_t)(slots + np->weight_blocks) <= parts &&
-               slots < np->weight_blocks * q->s->n_groups)
-            slots += np->weight_blocks;
-        const size_t real = zs_dtype_size(q->s->kernels->dtype);
-        const size_t one = zs_round_up((t->size + (size_t)t->O) * real, ZS_ALIGN);
-        if ((size_t)(slots + 1) * one > p->partial_bytes) p->partial_bytes = (size_t)(slots + 1) * one;
-        np->weight_slots = slots;
+        if (vector > joined_bytes) joined_bytes = vector; /* gradients of gamma and beta */
+        if (w >= 0) p->macs += (int64_t)q->g->tensors[w].size * n->shape.H * n->shape.W;
     }
+    for (int t = 0; t < p->n_steps; t++) {
+        zs_step *step = &p->steps[t];
+        cut_step(q, step, &joined_bytes);
+        const size_t n_bytes = (size_t)step->groups * (size_t)step->parts * step->part_bytes;
+        if (n_bytes > p->partial_bytes) p->partial_bytes = n_bytes;
+    }
+    p->joined_bytes = joined_bytes;
+    p->partial_bytes += joined_bytes;
 }

@@ -1,4 +1,4 @@
-/* The state of planning, shared by plan.c and plan_memory.c; nobody else includes it. */
+/* The state of planning, shared by plan.c, plan_schedule.c and plan_memory.c; nobody else includes it. */
 #ifndef ZS_PLANNER_H
 #define ZS_PLANNER_H
 
@@ -15,7 +15,6 @@ typedef struct zs_planner {
     int *parent;      /* concat that holds the value, or -1 */
     int *parent_channel;
     bool *started;    /* by storage: its gradient has been written to */
-    bool *pending;    /* batch norm whose join waits for the end of the step */
     zs_error *err;
 } zs_planner;
 
@@ -27,6 +26,10 @@ static inline bool has_trait(const zs_planner *q, int node, unsigned trait) {
 
 static inline size_t elements_of(zs_shape s) { return (size_t)s.C * (size_t)s.H * (size_t)s.W; }
 
+/* The node whose gradient an edge adds to. */
+static inline int zs_planner_target(const zs_edge_plan *e) { return e->bn >= 0 ? e->bn : e->source; }
+
+zs_status zs_planner_schedule(zs_planner *q);
 void zs_planner_lifetimes(zs_planner *q); /* of storages, in steps */
 void zs_planner_work(zs_planner *q);      /* multiply-adds, parts of weight gradients */
 zs_status zs_planner_offsets(zs_planner *q);

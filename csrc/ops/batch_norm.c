@@ -37,6 +37,8 @@ static double element(const zs_call *c, zs_role role, int i, double absent) {
     return c->k->dtype == ZS_F64 ? ((const double *)p)[i] : (double)((const float *)p)[i];
 }
 
+static int blocks(const zs_call *c) { return (c->group_size + c->block_samples - 1) / c->block_samples; }
+
 static size_t samples(const zs_call *c) {
     return (size_t)c->group_size * (size_t)c->node->shape.H * (size_t)c->node->shape.W;
 }
@@ -60,10 +62,10 @@ static void join_group(const zs_call *c, int group, double *mean, double *rstd) 
     const double total = (double)samples(c);
     for (int i = 0; i < C; i++) {
         double n = 0, m = 0, m2 = 0;
-        for (int j = 0; j < c->blocks_per_group; j++) {
-            const double *partial = c->bn.partial + ((size_t)(group * c->blocks_per_group + j) * 2) * (size_t)C;
-            const int n0 = j * ZS_BLOCK_SAMPLES;
-            const int n1 = n0 + ZS_BLOCK_SAMPLES < c->group_size ? n0 + ZS_BLOCK_SAMPLES : c->group_size;
+        for (int j = 0; j < blocks(c); j++) {
+            const double *partial = c->bn.partial + ((size_t)(group * blocks(c) + j) * 2) * (size_t)C;
+            const int n0 = j * c->block_samples;
+            const int n1 = n0 + c->block_samples < c->group_size ? n0 + c->block_samples : c->group_size;
             const double nb = (double)((size_t)(n1 - n0) * pixels), delta = partial[i] - m;
             m += delta * (nb / (n + nb));
             m2 += partial[C + i] + delta * delta * (n * nb / (n + nb));
@@ -119,8 +121,8 @@ static void backward_join(const zs_call *c) {
         double *host = c->bn.host;
         for (int i = 0; i < C; i++) {
             double s1 = 0, s2 = 0;
-            for (int j = 0; j < c->blocks_per_group; j++) {
-                const double *partial = c->bn.partial + ((size_t)(g * c->blocks_per_group + j) * 2) * (size_t)C;
+            for (int j = 0; j < blocks(c); j++) {
+                const double *partial = c->bn.partial + ((size_t)(g * blocks(c) + j) * 2) * (size_t)C;
                 s1 += partial[i];
                 s2 += partial[C + i];
             }

@@ -300,7 +300,7 @@ static void observe(void *self, int tensor, int group, const void *dw) {
     const size_t bad = k->count_nonfinite(t->size, dw);
     if (bad) {
         p->n_bad += bad;
-        p->bad_node = t->node; /* the last one is the earliest layer */
+        if (p->bad_node < 0 || t->node < p->bad_node) p->bad_node = t->node;
     }
     if (!p->any_nonzero) p->any_nonzero = k->count_nonzero(t->size, dw) > 0;
     if (p->sink) return;
