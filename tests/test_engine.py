@@ -62,6 +62,7 @@ def run(
         "algo": "auto",
         "max_bytes": 0,
         "dead": False,
+        "recompute": 0,
         "workspace": None,
         "cancel": None,
         "measure": False,

@@ -105,6 +105,18 @@ def test_max_bytes_is_held_before_anything_is_allocated() -> None:
         small_score(max_bytes=needed - 1)
 
 
+def test_recompute_takes_less_memory_for_the_same_bits() -> None:
+    def peak(**options: Any) -> int:
+        xi = zeroshot.XiGsnr(batch_size=4)
+        return zeroshot.plan(
+            ARCH, scores=xi, n_rows=16, input_size=8, **SMALL, **options
+        ).peak_bytes
+
+    assert peak(recompute=True) < peak()
+    assert small_score(recompute=True) == small_score()
+    assert small_score(recompute=True, max_bytes=peak() - 1) == small_score()
+
+
 def test_two_python_threads_give_the_same_bits() -> None:
     want = small_score()
     got: list[float] = []

@@ -127,6 +127,7 @@ options = st.fixed_dictionaries(
         "dead": st.booleans(),
         "all_params": st.booleans(),
         "float64": st.booleans(),
+        "recompute": st.sampled_from([0, 1, 2]),
     }
 )
 
@@ -287,6 +288,7 @@ def check_integers(
     table: str = "auto",
     group_size: int = 2,
     dead: bool = False,
+    recompute: int = 0,
     seed: int = 0,
 ) -> None:
     graph = build(SHAPE, nodes)
@@ -294,7 +296,9 @@ def check_integers(
     weights = integer_weights(graph, rng)
     x, y = rng.integers(-2, 3, (8, *SHAPE)) * 1.0, rng.integers(0, 3, 8)
     expected = reference.run(graph.nodes(), weights, x, loss="sum_logits", group_size=group_size)
-    got = run_core(graph, weights, x, y, table=table, group_size=group_size, dead=dead)
+    got = run_core(
+        graph, weights, x, y, table=table, group_size=group_size, dead=dead, recompute=recompute
+    )
     assert_same(got["logits"], expected.logits, "logits")
     for name, gradient in expected.gradients.items():
         assert_same(got["gradients"][name], gradient, name)
@@ -306,6 +310,7 @@ def check_reals(
     table: str = "auto",
     group_size: int = 3,
     dead: bool = False,
+    recompute: int = 0,
     seed: int = 0,
 ) -> None:
     """With batch norm, hence to rounding: 1e-9 of the largest gradient."""
@@ -317,8 +322,9 @@ def check_reals(
     x, y = rng.standard_normal((6, *SHAPE)), rng.integers(0, 3, 6)
     expected = reference.run(graph.nodes(), weights, x, y, group_size=group_size)
     got = run_core(
-        graph, weights, x, y, table=table, group_size=group_size, dead=dead, loss="cross_entropy"
-    )
+        graph, weights, x, y, table=table, group_size=group_size, dead=dead, recompute=recompute,
+        loss="cross_entropy",
+    )  # fmt: skip
     assert_close(got["logits"], expected.logits, 1e-9 * (1 + abs(expected.logits).max()), "logits")
     top = max(abs(g).max() for g in expected.gradients.values())
     for name, gradient in expected.gradients.items():
@@ -334,12 +340,15 @@ any_table, any_seed = st.sampled_from(USABLE), st.integers(0, 2**32 - 1)
     table=any_table,
     group_size=st.sampled_from([1, 2, 4, 8]),
     dead=st.booleans(),
+    recompute=st.sampled_from([0, 1, 2]),
     seed=any_seed,
 )
 def test_random_network_of_integers_equals_reference(
-    nodes: list[Node], table: str, group_size: int, dead: bool, seed: int
+    nodes: list[Node], table: str, group_size: int, dead: bool, recompute: int, seed: int
 ) -> None:
-    check_integers(nodes, table=table, group_size=group_size, dead=dead, seed=seed)
+    check_integers(
+        nodes, table=table, group_size=group_size, dead=dead, recompute=recompute, seed=seed
+    )
 
 
 @settings(max_examples=120)
@@ -348,12 +357,15 @@ def test_random_network_of_integers_equals_reference(
     table=any_table,
     group_size=st.sampled_from([3, 6]),
     dead=st.booleans(),
+    recompute=st.sampled_from([0, 1, 2]),
     seed=any_seed,
 )
 def test_random_network_matches_reference(
-    nodes: list[Node], table: str, group_size: int, dead: bool, seed: int
+    nodes: list[Node], table: str, group_size: int, dead: bool, recompute: int, seed: int
 ) -> None:
-    check_reals(nodes, table=table, group_size=group_size, dead=dead, seed=seed)
+    check_reals(
+        nodes, table=table, group_size=group_size, dead=dead, recompute=recompute, seed=seed
+    )
 
 
 A, B = conv("a", 0, 2), conv("b", 0, 2)
@@ -392,9 +404,20 @@ SHARED = {
 
 
 @pytest.mark.parametrize("name", SHARED)
-def test_gradients_that_share_memory_do_not_disturb_each_other(name: str) -> None:
+@pytest.mark.parametrize("recompute", [0, 1, 2])
+def test_gradients_that_share_memory_do_not_disturb_each_other(name: str, recompute: int) -> None:
     nodes: list[Node] = SHARED[name]
-    check_reals([*nodes, *head(len(nodes))])
+    check_reals([*nodes, *head(len(nodes))], recompute=recompute)
+
+
+def test_logits_outlive_dead_work_that_takes_longer() -> None:
+    pool = {"kernel": (2, 2), "stride": (1, 1), "padding": (1, 1), "count_include_pad": True}
+    nodes: list[Node] = [
+        *(conv("a", 0, 1), ("concat", "c", [0, 0], {}), ("batch_norm", "bn", [2], {})),
+        *(("avg_pool", "dead", [3], pool), ("shift", "h", [2], {})),
+        ("max_pool", "p", [5], {"kernel": (1, 1), "stride": (2, 2)}),
+    ]
+    check_reals([*nodes, *head(6)], dead=True)
 
 
 def test_bias_of_zeros_behind_zeros_gets_its_gradient() -> None:

@@ -92,6 +92,7 @@ def seen() -> dict[str, str]:
         {"n_threads": 3},
         {"kernels": "reference"},
         {"max_bytes": 2**40},
+        {"recompute": True},
         {"scores": XiGsnr(batch_size=4, n_batches=2)},
         {"scores": XiGsnr(batch_size=4, label="other")},
         {"scores": [XI, GradSign(n_samples=9)]},

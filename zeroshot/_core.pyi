@@ -107,6 +107,7 @@ def run(
     algo: str,
     max_bytes: int,
     dead: bool,
+    recompute: int,
     workspace: Workspace | None,
     cancel: CancelToken | None,
     measure: bool,

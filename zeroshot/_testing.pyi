@@ -279,5 +279,6 @@ def plan_info(
     dead: bool = False,
     all_params: bool = False,
     float64: bool = False,
+    recompute: int = 0,
 ) -> PlanDict: ...
 def fma_peak(table: str = "auto", seconds: float = 0.2) -> float: ...

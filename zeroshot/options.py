@@ -60,6 +60,9 @@ class Options:
         Winograd's F(4x4, 3x3) where it applies (``f4``), two to three times faster with some ten
         times the rounding of one layer. ``auto`` takes ``f4`` for all scores but those that look at
         signs. float64 is always direct.
+    recompute : bool
+        Take less memory and more time (a third to a half): backward makes activations again, cell
+        by cell, in place of keeping them all. Results do not depend on it.
     max_bytes : int, optional
         MemoryError instead of taking more than that for one architecture.
     cancel : CancelToken, optional
@@ -77,6 +80,7 @@ class Options:
     n_threads: int | None = None
     kernels: str = "auto"
     algo: Algo = "auto"
+    recompute: bool = False
     max_bytes: int | None = None
     cancel: CancelToken | None = None
 
@@ -91,6 +95,8 @@ class Options:
         for name in ("channels", "cells", "num_classes"):
             object.__setattr__(self, name, check_int(name, getattr(self, name), 1, _MAX_SIZE))
         object.__setattr__(self, "seed", check_seed("seed", self.seed))
+        if not isinstance(self.recompute, bool):
+            raise TypeError(f"recompute: expected a bool, got {self.recompute!r}")
         if self.n_threads is not None:
             check_int("n_threads", self.n_threads, 1, _MAX_THREADS)
         if self.max_bytes is not None:
@@ -122,6 +128,7 @@ class RunOptions(TypedDict, total=False):
     n_threads: int | None
     kernels: str
     algo: Algo
+    recompute: bool
     max_bytes: int | None
     cancel: CancelToken | None
 

@@ -62,6 +62,7 @@ def run_core(
         algo=options.algo,
         max_bytes=min(options.max_bytes or 0, sys.maxsize),
         dead=False,
+        recompute=2 if options.recompute else -1,
         workspace=workspace,
         cancel=options.cancel,
         measure=measure,

@@ -40,10 +40,9 @@ static zs_view view_of(const zs_engine *e, zs_place place) {
                      .sw = place.sw};
 }
 
-static void bind_operands(zs_engine *e, int node, zs_operand *in) {
+static void bind_operands(zs_engine *e, int node, bool back, zs_call *c, zs_operand *in) {
     const zs_graph *g = e->graph;
     const zs_node *n = &g->nodes[node];
-    zs_call *c = &e->calls[node];
     c->in = in;
     c->n_in = 0;
     for (int j = 0; j < n->n_inputs; j++) {
@@ -51,7 +50,7 @@ static void bind_operands(zs_engine *e, int node, zs_operand *in) {
         if (edge->dropped) continue;
         const zs_node_plan *source = &e->plan->nodes[edge->source];
         zs_operand *o = &in[c->n_in++];
-        *o = (zs_operand){.x = view_of(e, source->value),
+        *o = (zs_operand){.x = view_of(e, back ? source->kept : source->value),
                           .shape = g->nodes[zs_node_inputs(g, node)[j]].shape,
                           .relu = edge->relu,
                           .bn = edge->bn >= 0 ? e->calls[edge->bn].bn.coef : NULL,
@@ -67,15 +66,14 @@ static void bind_operands(zs_engine *e, int node, zs_operand *in) {
     }
 }
 
-static void bind(zs_engine *e) {
-    const zs_plan *p = e->plan;
+static void bind(zs_engine *e, bool back, zs_call *calls, zs_operand *operands) {
     for (int i = 0; i < e->graph->n_nodes; i++) {
-        const zs_node_plan *np = &p->nodes[i];
-        const zs_node *n = &e->graph->nodes[i];
-        zs_call *c = &e->calls[i];
-        c->y = view_of(e, np->value);
+        const zs_node_plan *np = &e->plan->nodes[i];
+        zs_call *c = &calls[i];
+        *c = e->calls[i];
+        c->y = view_of(e, back ? np->kept : np->value);
         c->dy = np->wants_grad ? view_of(e, np->grad) : (zs_view){0};
-        if (i > 0) bind_operands(e, i, e->operands + n->first_input);
+        if (i > 0) bind_operands(e, i, back, c, operands + e->graph->nodes[i].first_input);
     }
 }
 
@@ -104,6 +102,8 @@ void zs_engine_layout(zs_engine *e, zs_arena *arena) {
     const size_t n_nodes = (size_t)e->graph->n_nodes, samples = (size_t)p->spec.group_size * (size_t)p->spec.n_groups;
     e->calls = zs_arena_take_array(arena, n_nodes, sizeof *e->calls);
     e->operands = zs_arena_take_array(arena, (size_t)e->graph->n_inputs, sizeof *e->operands);
+    e->back_calls = zs_arena_take_array(arena, n_nodes, sizeof *e->back_calls);
+    e->back_operands = zs_arena_take_array(arena, (size_t)e->graph->n_inputs, sizeof *e->back_operands);
     e->sample_loss = zs_arena_take_array(arena, samples, sizeof(double));
     e->labels = zs_arena_take_array(arena, samples, sizeof(int64_t));
     if (e->calls) memset(e->calls, 0, n_nodes * sizeof *e->calls);
@@ -147,7 +147,8 @@ void zs_engine_share(zs_engine *e, char *base) {
     e->pool = base;
     e->partial = base + zs_round_up(e->plan->pool_bytes, ZS_ALIGN);
     e->scratch = e->partial + zs_round_up(e->plan->partial_bytes, ZS_ALIGN);
-    bind(e);
+    bind(e, false, e->calls, e->operands);
+    bind(e, true, e->back_calls, e->back_operands);
 }
 
 void zs_engine_pack(zs_engine *e) {
@@ -181,21 +182,21 @@ static void clear_gradients(zs_engine *e, const zs_call *c, const zs_block *b) {
         if (c->in[j].clear) e->exec->kernels->fill_zero(c->in[j].clear_shape, b->n0, b->n1, &c->in[j].clear_view);
 }
 
-static void run_backward(zs_engine *e, int node, const zs_block *b, void *scratch) {
-    const zs_call *c = &e->calls[node];
+static void run_backward(zs_engine *e, const zs_call *c, const zs_block *b, void *scratch) {
     clear_gradients(e, c, b);
     zs_op_get(c->node->op)->backward(c, b, scratch);
 }
 
 static void run_phase(zs_engine *e, const zs_phase *phase, const zs_block *b, void *scratch) {
-    const zs_call *c = &e->calls[phase->node];
+    const zs_call *c = phase->kind < ZS_PHASE_REMAKE ? &e->calls[phase->node] : &e->back_calls[phase->node];
     switch (phase->kind) {
     case ZS_PHASE_FILL: e->exec->kernels->fill_zero(c->node->shape, b->n0, b->n1, &c->y); break;
     case ZS_PHASE_FORWARD_SUMS: zs_op_get(c->node->op)->forward_sums(c, b, scratch); break;
-    case ZS_PHASE_FORWARD: zs_op_get(c->node->op)->forward(c, b, scratch); break;
+    case ZS_PHASE_FORWARD:
+    case ZS_PHASE_REMAKE: zs_op_get(c->node->op)->forward(c, b, scratch); break;
     case ZS_PHASE_LOSS: run_loss(e, b); break;
     case ZS_PHASE_BACKWARD_SUMS: zs_op_get(c->node->op)->backward_sums(c, b, scratch); break;
-    case ZS_PHASE_BACKWARD: run_backward(e, phase->node, b, scratch); break;
+    case ZS_PHASE_BACKWARD: run_backward(e, c, b, scratch); break;
     case ZS_PHASE_WEIGHTS: break;
     }
 }
@@ -252,7 +253,7 @@ static bool wants_bias(const zs_engine *e, int node) {
 }
 
 static void run_weights(zs_engine *e, int node, const zs_block *part, char *dw, void *scratch) {
-    const zs_call *c = &e->calls[node];
+    const zs_call *c = &e->back_calls[node];
     char *db = wants_bias(e, node) ? dw + weight_size(e, node) * zs_dtype_size(e->exec->kernels->dtype) : NULL;
     if (e->plan->nodes[node].fuses) clear_gradients(e, c, part);
     zs_op_get(c->node->op)->backward_weights(c, part, dw, db, scratch);

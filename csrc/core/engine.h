@@ -49,8 +49,8 @@ typedef struct zs_engine {
     const zs_exec *exec;
     zs_weights weights;
     /* in the arena */
-    zs_call *calls;
-    zs_operand *operands;
+    zs_call *calls, *back_calls;
+    zs_operand *operands, *back_operands;
     char *pool;
     char *scratch;       /* n_threads * plan->scratch_bytes */
     char *partial;

@@ -1,5 +1,5 @@
-/* What runs, where values and gradients lie, and who writes which gradient first. The order: plan_schedule.c; sizes and
-   offsets: plan_memory.c. */
+/* What runs, where values and gradients lie, and who writes which gradient first. What is made again:
+   plan_recompute.c; the order: plan_schedule.c; sizes and offsets: plan_memory.c. */
 #include <string.h>
 
 #include "core/planner.h"
@@ -53,7 +53,7 @@ static void find_sources(zs_planner *q) {
     const zs_graph *g = q->g;
     for (int i = 0; i < g->n_nodes; i++) {
         zs_node_plan *np = &q->p->nodes[i];
-        *np = (zs_node_plan){.kind = ZS_NODE_SKIP, .value = NOWHERE, .grad = NOWHERE};
+        *np = (zs_node_plan){.kind = ZS_NODE_SKIP, .value = NOWHERE, .kept = NOWHERE, .grad = NOWHERE};
         if (i == 0 || runs(q, i)) np->kind = ZS_NODE_RUN;
         if (i > 0 && np->kind == ZS_NODE_RUN) {
             if (is_identity(q, i)) np->kind = ZS_NODE_SKIP; /* looked through */
@@ -192,18 +192,25 @@ static zs_place sliced(zs_place v, int channel) {
     return v;
 }
 
+/* A concat comes before its parts, a source before its views. */
 static void place_values(zs_planner *q) {
-    for (int i = q->g->n_nodes - 1; i >= 0; i--) { /* a concat before its inputs */
+    for (int i = q->g->n_nodes - 1; i >= 0; i--) {
         zs_node_plan *np = &q->p->nodes[i];
         if (np->kind != ZS_NODE_RUN && np->kind != ZS_NODE_FILL) continue;
-        if (i > 0 && q->parent[i] >= 0)
-            np->value = sliced(q->p->nodes[q->parent[i]].value, q->parent_channel[i]);
-        else
-            np->value = dense(q, node_of(q, i)->shape);
+        const zs_node_plan *parent = i > 0 && q->parent[i] >= 0 ? &q->p->nodes[q->parent[i]] : NULL;
+        const zs_shape shape = node_of(q, i)->shape;
+        np->value = parent ? sliced(parent->value, q->parent_channel[i]) : dense(q, shape);
+        np->kept = !np->remade                ? np->value
+                   : parent && parent->remade ? sliced(parent->kept, q->parent_channel[i])
+                                              : dense(q, shape);
     }
-    for (int i = 1; i < q->g->n_nodes; i++)
-        if (q->p->nodes[i].kind == ZS_NODE_VIEW)
-            q->p->nodes[i].value = shifted(q->p->nodes[q->p->edges[node_of(q, i)->first_input].source].value);
+    for (int i = 1; i < q->g->n_nodes; i++) {
+        zs_node_plan *np = &q->p->nodes[i];
+        if (np->kind != ZS_NODE_VIEW) continue;
+        const zs_node_plan *source = &q->p->nodes[q->p->edges[node_of(q, i)->first_input].source];
+        np->value = shifted(source->value);
+        np->kept = shifted(source->kept);
+    }
 }
 
 /* 5. Where gradients lie. Nodes in backward order. */
@@ -239,7 +246,7 @@ static void place_gradients(zs_planner *q) {
         if (!np->wants_grad || (np->kind == ZS_NODE_LAZY && n->op == ZS_OP_RELU)) continue;
         const int reader = q->n_readers[i] == 1 ? q->reader[i] : -1;
         if (replaces_value(q, i)) {
-            np->grad = np->value;
+            np->grad = np->kept;
             continue;
         }
         if (np->kind == ZS_NODE_VIEW) continue; /* below, when its source has a place */
@@ -383,8 +390,9 @@ zs_status zs_plan_make(const zs_graph *graph, const zs_plan_spec *spec, zs_plan 
     p->nodes = zs_calloc(n, sizeof *p->nodes);
     p->edges = zs_calloc((size_t)graph->n_inputs, sizeof *p->edges);
     p->tensor_live = zs_calloc((size_t)graph->n_tensors, sizeof *p->tensor_live);
-    p->storages = zs_calloc(2 * n, sizeof *p->storages);
-    p->phases = zs_calloc(5 * n + 1, sizeof *p->phases); /* fill or sums, forward; sums, backward, weights; loss */
+    p->storages = zs_calloc(3 * n, sizeof *p->storages);
+    p->phases =
+        zs_calloc(6 * n + 1, sizeof *p->phases); /* fill or sums, forward; remake, sums, backward, weights; loss */
     p->steps = zs_calloc(6 * n + 4, sizeof *p->steps);
     q.reaches = zs_calloc(n, sizeof *q.reaches);
     q.zero = zs_calloc(n, sizeof *q.zero);
@@ -392,7 +400,7 @@ zs_status zs_plan_make(const zs_graph *graph, const zs_plan_spec *spec, zs_plan 
     q.reader = zs_calloc(n, sizeof *q.reader);
     q.parent = zs_calloc(n, sizeof *q.parent);
     q.parent_channel = zs_calloc(n, sizeof *q.parent_channel);
-    q.started = zs_calloc(2 * n, sizeof *q.started);
+    q.started = zs_calloc(3 * n, sizeof *q.started);
     if (!p->nodes || !p->edges || !p->tensor_live || !p->storages || !p->phases || !p->steps || !q.reaches || !q.zero ||
         !q.n_readers || !q.reader || !q.parent || !q.parent_channel || !q.started) {
         zs_fail(err, ZS_ENOMEM, "out of memory while planning");
@@ -404,6 +412,7 @@ zs_status zs_plan_make(const zs_graph *graph, const zs_plan_spec *spec, zs_plan 
     find_lazy(&q);
     find_wanted(&q);
     find_parents(&q);
+    if (zs_planner_recompute(&q) != ZS_OK) goto done;
     place_values(&q);
     place_gradients(&q);
     route_gradients(&q);

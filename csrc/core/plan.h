@@ -16,6 +16,13 @@
 #include "core/arena.h"
 #include "core/op.h"
 
+/* What backward makes again in place of keeping it; bits do not depend on it. */
+typedef enum zs_recompute {
+    ZS_RECOMPUTE_NOTHING,
+    ZS_RECOMPUTE_SUMS, /* sums of what is kept anyway: one cheap pass each */
+    ZS_RECOMPUTE_ALL,  /* all between checkpoints */
+} zs_recompute;
+
 typedef struct zs_plan_spec {
     const zs_kernels *kernels;
     int group_size;          /* samples that share batch statistics and one mean loss */
@@ -24,6 +31,7 @@ typedef struct zs_plan_spec {
     bool dead;               /* run what cannot reach the loss, too */
     bool all_params;         /* gradients of biases, gammas and betas, too */
     zs_algo algo;
+    zs_recompute recompute;
     const bool *tensor_zero; /* [n_tensors]: every element is zero (asked for biases and betas only) */
 } zs_plan_spec;
 
@@ -44,6 +52,8 @@ typedef struct zs_storage {
 typedef struct zs_node_plan {
     zs_node_kind kind;
     zs_place value, grad;
+    zs_place kept;      /* where backward reads the value: as `value` unless it is remade */
+    bool remade;        /* backward makes the value again before it reads it */
     bool wants_grad;    /* the gradient of this node's output is needed */
     bool fuses;         /* the input's gradient comes with the weights' */
     int blocks;         /* of a group, at the most, over which a batch norm's sums are made */
@@ -63,6 +73,7 @@ typedef enum zs_phase_kind {
     ZS_PHASE_FORWARD_SUMS,
     ZS_PHASE_FORWARD,
     ZS_PHASE_LOSS,
+    ZS_PHASE_REMAKE, /* forward once more, for backward */
     ZS_PHASE_BACKWARD_SUMS,
     ZS_PHASE_BACKWARD,
     ZS_PHASE_WEIGHTS, /* of a whole part; the others go block by block */

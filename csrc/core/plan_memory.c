@@ -20,19 +20,23 @@ static void touch(zs_planner *q, zs_place place, int step) {
 void zs_planner_lifetimes(zs_planner *q) {
     zs_plan *p = q->p;
     touch(q, p->nodes[0].value, 0);
+    touch(q, p->nodes[p->output].value, p->n_forward_steps - 1); /* where the logits are looked at */
     for (int t = 0; t < p->n_steps; t++)
         for (int f = p->steps[t].first; f < p->steps[t].first + p->steps[t].n; f++) {
             const int i = p->phases[f].node;
             const zs_phase_kind kind = p->phases[f].kind;
             const zs_node *n = node_of(q, i);
             const zs_node_plan *np = &p->nodes[i];
-            const bool back = kind >= ZS_PHASE_BACKWARD_SUMS;
+            const bool remake = kind == ZS_PHASE_REMAKE, back = kind > ZS_PHASE_REMAKE;
             if (back || kind == ZS_PHASE_LOSS) touch(q, np->grad, t);
-            if (!back || has_trait(q, i, ZS_BWD_READS_OUT)) touch(q, np->value, t);
+            if (!back && !remake) touch(q, np->value, t);
+            if (remake || (back && has_trait(q, i, ZS_BWD_READS_OUT))) touch(q, np->kept, t);
             if (kind == ZS_PHASE_LOSS) continue;
             for (int j = 0; j < n->n_inputs; j++) {
                 const zs_edge_plan *e = &p->edges[n->first_input + j];
-                if (!e->dropped && (!back || has_trait(q, i, ZS_BWD_READS_IN))) touch(q, p->nodes[e->source].value, t);
+                const zs_node_plan *source = &p->nodes[e->source];
+                if (!e->dropped && (!back || has_trait(q, i, ZS_BWD_READS_IN)))
+                    touch(q, back || remake ? source->kept : source->value, t);
                 if (kind == ZS_PHASE_BACKWARD || (kind == ZS_PHASE_WEIGHTS && np->fuses)) touch(q, e->dx, t);
             }
             if (n->observed) touch(q, np->value, p->n_steps - 1);

@@ -43,7 +43,7 @@ typedef struct schedule {
     int *missing;        /* tasks that a task still waits for */
     int *ready, n_ready; /* stack */
     int *begun, n_begun; /* tasks of the step */
-    bool *filled;
+    bool *provided;
 } schedule;
 
 static int task(int node, task_kind kind) { return node * N_TASKS + (int)kind; }
@@ -164,24 +164,41 @@ static void add_phase(zs_plan *p, zs_phase_kind kind, int node) {
     p->steps[p->n_steps - 1].n++;
 }
 
-/* Zeros are written just before they are read first. */
-static void fill(schedule *s, int node) {
-    const zs_plan *p = s->q->p;
+/* Zeros are written just before they are read first, and values made again just before backward reads them. */
+static void provide(schedule *s, int node, bool back) {
+    zs_plan *p = s->q->p;
     while (p->nodes[node].kind == ZS_NODE_VIEW) node = edge_of(s->q, node, 0)->source;
-    if (p->nodes[node].kind != ZS_NODE_FILL || s->filled[node]) return;
-    s->filled[node] = true;
-    add_phase(s->q->p, ZS_PHASE_FILL, node);
+    const bool zeros = p->nodes[node].kind == ZS_NODE_FILL;
+    if (s->provided[node] || !(zeros || (back && p->nodes[node].remade))) return;
+    s->provided[node] = true;
+    for (int j = 0; !zeros && j < node_of(s->q, node)->n_inputs; j++)
+        if (!edge_of(s->q, node, j)->dropped) provide(s, edge_of(s->q, node, j)->source, true);
+    add_phase(p, zeros ? ZS_PHASE_FILL : ZS_PHASE_REMAKE, node);
+}
+
+/* What is made again from a value has to be there before a gradient replaces that value. */
+static void provide_before_it_goes(schedule *s, int value) {
+    for (int i = value + 1; s->q->s->recompute && i < s->q->g->n_nodes; i++)
+        for (int j = 0; s->q->p->nodes[i].remade && j < node_of(s->q, i)->n_inputs; j++)
+            if (edge_of(s->q, i, j)->source == value) provide(s, i, true);
 }
 
 static void begin(schedule *s, int t) {
+    const zs_planner *q = s->q;
     const int node = t / N_TASKS;
     const task_kind kind = (task_kind)(t % N_TASKS);
+    const bool back = kind > TASK_LOSS;
     s->begun[s->n_begun++] = t;
     if (kind == TASK_VALUE || kind == TASK_GRADIENT) return;
-    if (kind == TASK_LOSS) fill(s, node);
-    for (int j = 0; kind != TASK_LOSS && j < node_of(s->q, node)->n_inputs; j++)
-        if (!edge_of(s->q, node, j)->dropped) fill(s, edge_of(s->q, node, j)->source);
-    add_phase(s->q->p, PHASE[kind], node);
+    if (kind == TASK_LOSS) provide(s, node, false);
+    if (back && has_trait(q, node, ZS_BWD_READS_OUT)) provide(s, node, true);
+    for (int j = 0; kind != TASK_LOSS && j < node_of(q, node)->n_inputs; j++) {
+        const zs_edge_plan *e = edge_of(q, node, j);
+        if (!e->dropped && (!back || has_trait(q, node, ZS_BWD_READS_IN))) provide(s, e->source, back);
+        if (kind == TASK_BACKWARD && e->dx.storage >= 0 && e->dx.storage == q->p->nodes[e->source].kept.storage)
+            provide_before_it_goes(s, e->source);
+    }
+    add_phase(q->p, PHASE[kind], node);
 }
 
 /* The tasks that wait for t, at once or for a join, wait for one less. */
@@ -232,9 +249,9 @@ zs_status zs_planner_schedule(zs_planner *q) {
     s.begun = zs_alloc(n_tasks * sizeof *s.begun);
     s.first = zs_alloc((n_tasks + 1) * sizeof *s.first);
     s.waits = zs_alloc(n_waits * sizeof *s.waits);
-    s.filled = zs_calloc(n_nodes, sizeof *s.filled);
+    s.provided = zs_calloc(n_nodes, sizeof *s.provided);
     wait *sorted = zs_alloc(n_waits * sizeof *sorted);
-    if (!s.exists || !s.missing || !s.ready || !s.begun || !s.first || !s.waits || !s.filled || !sorted) {
+    if (!s.exists || !s.missing || !s.ready || !s.begun || !s.first || !s.waits || !s.provided || !sorted) {
         zs_fail(q->err, ZS_ENOMEM, "out of memory while planning");
         goto done;
     }
@@ -256,7 +273,7 @@ done:
     zs_free(s.begun);
     zs_free(s.first);
     zs_free(s.waits);
-    zs_free(s.filled);
+    zs_free(s.provided);
     zs_free(sorted);
     return q->err->status;
 }

@@ -1,4 +1,4 @@
-/* The state of planning, shared by plan.c, plan_schedule.c and plan_memory.c; nobody else includes it. */
+/* The state of planning, shared by plan*.c; nobody else includes it. */
 #ifndef ZS_PLANNER_H
 #define ZS_PLANNER_H
 
@@ -29,6 +29,7 @@ static inline size_t elements_of(zs_shape s) { return (size_t)s.C * (size_t)s.H 
 /* The node whose gradient an edge adds to. */
 static inline int zs_planner_target(const zs_edge_plan *e) { return e->bn >= 0 ? e->bn : e->source; }
 
+zs_status zs_planner_recompute(zs_planner *q);
 zs_status zs_planner_schedule(zs_planner *q);
 void zs_planner_lifetimes(zs_planner *q); /* of storages, in steps */
 void zs_planner_work(zs_planner *q);      /* multiply-adds, parts of weight gradients */

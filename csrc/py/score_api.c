@@ -418,20 +418,24 @@ static void release(call *c) {
 }
 
 PyObject *zs_py_run(PyObject *module, PyObject *args, PyObject *kwargs) {
-    static const char *const names[] = {"graph",     "x",    "y",         "runs",      "sink",    "weights",
-                                        "init",      "seed", "dtype",     "n_threads", "kernels", "algo",
-                                        "max_bytes", "dead", "workspace", "cancel",    "measure", NULL};
+    static const char *const names[] = {"graph",     "x",         "y",         "runs",    "sink", "weights",   "init",
+                                        "seed",      "dtype",     "n_threads", "kernels", "algo", "max_bytes", "dead",
+                                        "recompute", "workspace", "cancel",    "measure", NULL};
     PyObject *graph, *x, *y, *runs, *sink, *weights, *workspace, *cancel, *out = NULL;
     const char *init, *dtype, *table, *algo;
     unsigned long long seed;
-    int n_threads, dead, measure;
+    int n_threads, dead, recompute, measure;
     Py_ssize_t max_bytes;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OOO$OOOsKsissnpOOp:run", (char **)names, &graph, &x, &y, &runs,
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OOO$OOOsKsissnpiOOp:run", (char **)names, &graph, &x, &y, &runs,
                                      &sink, &weights, &init, &seed, &dtype, &n_threads, &table, &algo, &max_bytes,
-                                     &dead, &workspace, &cancel, &measure))
+                                     &dead, &recompute, &workspace, &cancel, &measure))
         return NULL;
-    call c = {
-        .job = {.seed = seed, .dead = dead, .max_bytes = max_bytes > 0 ? (size_t)max_bytes : 0, .blame = {.node = -1}}};
+    ZS_ASSERT(recompute <= ZS_RECOMPUTE_ALL);
+    call c = {.job = {.seed = seed,
+                      .dead = dead,
+                      .recompute = recompute,
+                      .max_bytes = max_bytes > 0 ? (size_t)max_bytes : 0,
+                      .blame = {.node = -1}}};
     c.job.graph = zs_py_graph_get(module, graph);
     if (!c.job.graph) return NULL;
     if (get_algo(algo, &c.job.algo) < 0) return NULL;

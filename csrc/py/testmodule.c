@@ -1054,11 +1054,11 @@ static PyObject *describe_plan(const zs_plan *p) {
 static PyObject *plan_info(PyObject *module, PyObject *args, PyObject *kwargs) {
     (void)module;
     PyObject *network, *out = NULL;
-    int group_size = 1, n_groups = 1, backward = 1, dead = 0, all_params = 0, is_f64 = 0;
+    int group_size = 1, n_groups = 1, backward = 1, dead = 0, all_params = 0, is_f64 = 0, recompute = 0;
     if (!PyArg_ParseTupleAndKeywords(
-            args, kwargs, "O|$iipppp:plan_info",
-            NAMES("network", "group_size", "n_groups", "backward", "dead", "all_params", "float64"), &network,
-            &group_size, &n_groups, &backward, &dead, &all_params, &is_f64) ||
+            args, kwargs, "O|$iippppi:plan_info",
+            NAMES("network", "group_size", "n_groups", "backward", "dead", "all_params", "float64", "recompute"),
+            &network, &group_size, &n_groups, &backward, &dead, &all_params, &is_f64, &recompute) ||
         !expect(group_size > 0 && n_groups > 0, "group_size and n_groups above 0"))
         return NULL;
     zs_graph *graph = make_graph(network);
@@ -1070,6 +1070,7 @@ static PyObject *plan_info(PyObject *module, PyObject *args, PyObject *kwargs) {
                                .n_groups = n_groups,
                                .backward = backward,
                                .dead = dead,
+                               .recompute = (zs_recompute)recompute,
                                .all_params = all_params};
     zs_plan *plan = NULL;
     zs_error err;
@@ -1209,7 +1210,8 @@ static PyMethodDef methods[] = {
     {"init_kinds", init_kinds, METH_NOARGS, "init_kinds() -> list of names"},
     {"init_all", init_all, METH_VARARGS, "init_all([(role, shape, fan_in), ...], kind, seed) -> arrays"},
     {"plan_info", (PyCFunction)(void (*)(void))plan_info, METH_VARARGS | METH_KEYWORDS,
-     "plan_info(network, *, group_size=1, n_groups=1, backward=True, dead=False, all_params=False, float64=False)"},
+     "plan_info(network, *, group_size=1, n_groups=1, backward=True, dead=False, all_params=False, float64=False, "
+     "recompute=0)"},
     {"fma_peak", (PyCFunction)(void (*)(void))fma_peak, METH_VARARGS | METH_KEYWORDS,
      "fma_peak(table='auto', seconds=0.2) -> 10^9 float operations a second of one thread"},
     {NULL, NULL, 0, NULL},

@@ -8,6 +8,9 @@
 /* A pass takes as many groups as keep it near this many samples; results do not depend on it. */
 enum { PASS_SAMPLES = 64, MAX_PASSES = 32 };
 
+/* An architecture that needs more has its sums made again in backward, for about 3 % more time. */
+#define MUCH_MEMORY ((size_t)192 << 20)
+
 typedef struct pass {
     int group_size, n_groups; /* of all chunks */
     zs_loss loss;
@@ -19,7 +22,7 @@ typedef struct pass {
     double *losses; /* of a chunk */
     bool any_nonzero;
     zs_blame blame;
-    size_t n_bad;   /* gradients that are not finite, and the last node that had one */
+    size_t n_bad;   /* gradients that are not finite, and the first node that had one */
     int bad_node;
 } pass;
 
@@ -125,9 +128,11 @@ static void find_zero_tensors(job_state *s) {
     }
 }
 
-static zs_status make_plans(job_state *s, zs_error *err) {
+static zs_status make_plans(job_state *s, zs_recompute recompute, zs_error *err) {
     for (int i = 0; i < s->n_passes; i++) {
         pass *p = &s->passes[i];
+        zs_plan_free(p->plan);
+        p->plan = NULL;
         int chunk = PASS_SAMPLES / p->group_size;
         if (chunk < 1) chunk = 1;
         if (chunk > p->n_groups) chunk = p->n_groups;
@@ -139,6 +144,7 @@ static zs_status make_plans(job_state *s, zs_error *err) {
             .dead = p->dead,
             .all_params = p->sink,
             .algo = p->algo,
+            .recompute = recompute,
             .tensor_zero = s->tensor_zero,
         };
         if (zs_plan_make(s->job->graph, &spec, &p->plan, err) != ZS_OK) return err->status;
@@ -190,15 +196,34 @@ static void layout(job_state *s, zs_arena *arena) {
     s->shared = zs_arena_take(arena, s->shared_bytes);
 }
 
-static zs_status measure(job_state *s, size_t *n_bytes, zs_error *err) {
+static zs_status measure(job_state *s, zs_error *err) {
     zs_arena arena = {0};
     layout(s, &arena);
     if (arena.overflow) return zs_fail(err, ZS_ENOMEM, "the architecture needs more memory than can be addressed");
-    *n_bytes = s->job->peak_bytes = arena.used;
+    s->job->peak_bytes = arena.used;
+    return ZS_OK;
+}
+
+static zs_status plan_with(job_state *s, zs_recompute recompute, zs_error *err) {
+    return make_plans(s, recompute, err) != ZS_OK ? err->status : measure(s, err);
+}
+
+/* Plans, and the bytes of all that they need. */
+static zs_status plan_all(job_state *s, zs_error *err) {
+    if (s->job->recompute >= 0) return plan_with(s, (zs_recompute)s->job->recompute, err);
+    if (plan_with(s, ZS_RECOMPUTE_NOTHING, err) != ZS_OK || s->job->peak_bytes <= MUCH_MEMORY) return err->status;
+    const size_t plain = s->job->peak_bytes;
+    if (plan_with(s, ZS_RECOMPUTE_SUMS, err) != ZS_OK || s->job->peak_bytes < plain) return err->status;
+    return plan_with(s, ZS_RECOMPUTE_NOTHING, err);
+}
+
+static zs_status check_cap(const job_state *s, zs_error *err) {
     const double mb = 1.0 / (1024 * 1024);
-    if (s->job->max_bytes && arena.used > s->job->max_bytes)
-        return zs_fail(err, ZS_ENOMEM, "max_bytes: scoring needs %.1f MiB, the cap is %.1f MiB; use smaller batches",
-                       (double)arena.used * mb, (double)s->job->max_bytes * mb);
+    const size_t n_bytes = s->job->peak_bytes, cap = s->job->max_bytes;
+    if (cap && n_bytes > cap)
+        return zs_fail(err, ZS_ENOMEM, "max_bytes: scoring needs %.1f MiB, the cap is %.1f MiB; use smaller batches%s",
+                       (double)n_bytes * mb, (double)cap * mb,
+                       s->job->recompute == ZS_RECOMPUTE_ALL ? "" : " or recompute");
     return ZS_OK;
 }
 
@@ -367,15 +392,15 @@ static void finish_run(job_state *s, int index) {
 
 /* --- whole ---------------------------------------------------------------------------------------------------------- */
 
-static zs_status prepare(job_state *s, size_t *n_bytes, zs_error *err) {
+static zs_status prepare(job_state *s, zs_error *err) {
     const size_t n = (size_t)s->job->graph->n_tensors;
     s->shapes = zs_calloc(n, sizeof *s->shapes);
     s->tensor_zero = zs_calloc(n, sizeof *s->tensor_zero);
     if (!s->shapes || !s->tensor_zero) return zs_fail(err, ZS_ENOMEM, "out of memory");
     find_shapes(s);
     find_zero_tensors(s);
-    if (find_passes(s, err) != ZS_OK || make_plans(s, err) != ZS_OK) return err->status;
-    return measure(s, n_bytes, err);
+    if (find_passes(s, err) != ZS_OK || plan_all(s, err) != ZS_OK) return err->status;
+    return check_cap(s, err);
 }
 
 static void release(job_state *s) {
@@ -386,8 +411,7 @@ static void release(job_state *s) {
 
 zs_status zs_job_measure(zs_job *job, zs_error *err) {
     job_state s = {.job = job};
-    size_t n_bytes;
-    prepare(&s, &n_bytes, err);
+    prepare(&s, err);
     release(&s);
     return err->status;
 }
@@ -395,9 +419,8 @@ zs_status zs_job_measure(zs_job *job, zs_error *err) {
 zs_status zs_job_run(zs_job *job, zs_error *err) {
     job_state s = {.job = job};
     zs_workspace own = {0}, *workspace = job->workspace ? job->workspace : &own;
-    size_t n_bytes;
-    if (prepare(&s, &n_bytes, err) != ZS_OK) goto done;
-    if (take_memory(&s, workspace, n_bytes, err) != ZS_OK) goto done;
+    if (prepare(&s, err) != ZS_OK) goto done;
+    if (take_memory(&s, workspace, job->peak_bytes, err) != ZS_OK) goto done;
     load_weights(&s);
     for (int i = 0; i < s.n_passes; i++)
         if (run_pass(&s, &s.passes[i], err) != ZS_OK) goto done;

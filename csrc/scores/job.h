@@ -27,6 +27,7 @@ typedef struct zs_job {
     uint64_t seed;
     const zs_given_weight *given; /* [n_tensors] or NULL */
     bool dead;                    /* compute dead operations too */
+    int recompute;                /* zs_recompute, or -1: sums, if the architecture takes much memory otherwise */
     int64_t n_samples;
     zs_dtype x_dtype;
     const void *x;                /* n_samples x C x H x W */

@@ -234,6 +234,7 @@ def run_core(
     loss: str = "sum_logits",
     dead: bool = True,
     n_threads: int = 1,
+    recompute: int = 0,
 ) -> _core.OutputDict:
     """Logits, losses and gradients of all parameters."""
     return _core.run(
@@ -251,6 +252,7 @@ def run_core(
         algo="direct",
         max_bytes=0,
         dead=dead,
+        recompute=recompute,
         workspace=None,
         cancel=None,
         measure=False,

@@ -292,6 +292,10 @@ def add_run_arguments(parser: Parser) -> None:
         help="3x3 convolutions in float32: direct sums, Winograd's f4, or auto (default)",
     )  # fmt: skip
     group.add_argument(
+        "--recompute", action="store_true",
+        help="less memory, more time: activations are made again, not kept",
+    )  # fmt: skip
+    group.add_argument(
         "--max-bytes", type=integer(1), metavar="B",
         help="an architecture that needs more is recorded as failed",
     )  # fmt: skip

@@ -119,6 +119,7 @@ def run_options(args: argparse.Namespace, images: Images) -> RunOptions:
         "n_threads": args.threads,
         "kernels": args.kernels,
         "algo": args.algo,
+        "recompute": args.recompute,
         "max_bytes": args.max_bytes,
     }
     return cast(RunOptions, options)
