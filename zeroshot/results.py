@@ -61,6 +61,9 @@ class ScoreValue:
         Rows that share statistics and loss; how many of these; rows of x that were left over.
     algorithm : str
         ``direct`` or ``f4``: how 3x3 convolutions were to be computed (`Options.algo`).
+    dead_weights : int
+        With ``canonical=True``, where the score counts weights without a gradient: those that the
+        architecture has beyond the network that was scored. They are in the value and in no layer.
     keys : tuple of str
         Provenance key of each of `values`: equal keys, equal values on one machine.
     """
@@ -79,6 +82,7 @@ class ScoreValue:
     n_groups: int = 0
     unused_rows: int = 0
     algorithm: str = ""
+    dead_weights: int = 0
     keys: tuple[str, ...] = field(default=(), repr=False)
 
     @property
@@ -109,6 +113,9 @@ class ScoreResult:
     ----------
     arch : str
         The architecture in its one normal spelling; of a `zeroshot.Graph` a hash.
+    scored_as : str or None
+        With ``canonical=True`` the architecture whose network was scored for it. `seconds`,
+        `peak_bytes`, `macs` and the names of layers are that one's.
     scores : dict of str to ScoreValue
         By label, in the order asked for.
     status : str
@@ -137,6 +144,7 @@ class ScoreResult:
     macs: int = 0
     nonfinite: tuple[str, int] | None = None
     provenance: Provenance | None = None
+    scored_as: str | None = None
 
     def __getitem__(self, label: str) -> float:
         if label not in self.scores:
@@ -182,6 +190,7 @@ class Gradients:
     logits : ndarray, shape (n_groups * group_size, K)
     group_size, n_groups, unused_rows : int
     nonfinite : (str, int) or None
+    scored_as : str or None
         As in `ScoreResult`.
     """
 
@@ -193,6 +202,7 @@ class Gradients:
     n_groups: int
     unused_rows: int
     nonfinite: tuple[str, int] | None = None
+    scored_as: str | None = None
 
     def __getitem__(self, name: str) -> NDArray[np.float64]:
         if name not in self.gradients:
@@ -244,6 +254,9 @@ class Plan:
     kernels : str
         Kernel table that would be used.
     counts : Counts
+        Of `arch` itself.
+    scored_as : str or None
+        As in `ScoreResult`.
     """
 
     arch: str
@@ -253,6 +266,7 @@ class Plan:
     images: int
     kernels: str
     counts: Counts
+    scored_as: str | None = None
 
 
 def _plain(value: Any) -> Any:
