@@ -9,8 +9,6 @@ from __future__ import annotations
 
 __all__ = ["NUMERICS", "Provenance", "canonical_json", "key_of"]
 
-import hashlib
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -51,8 +49,9 @@ def canonical_json(value: Any) -> str:
     >>> canonical_json({"b": 1e-8, "a": (1, None)})
     '{"a":[1,null],"b":1e-08}'
     """
-    text = json.dumps(_finite(value), sort_keys=True, separators=(",", ":"), allow_nan=False)
-    return text
+    import json
+
+    return json.dumps(_finite(value), sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
 def _finite(value: Any) -> Any:
@@ -74,4 +73,6 @@ def key_of(fields: Mapping[str, Any]) -> str:
     >>> key_of({"seed": 0})[:16]
     'bd0488843468e63c'
     """
+    import hashlib  # loads OpenSSL: not before it is needed
+
     return hashlib.sha256(canonical_json(fields).encode("ascii")).hexdigest()

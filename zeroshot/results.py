@@ -9,11 +9,11 @@ __all__ = [
     "ScoreResult",
     "ScoreValue",
     "Status",
+    "mean",
     "worst_status",
 ]
 
 import math
-import statistics
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
@@ -31,6 +31,12 @@ _SEVERITY: tuple[Status, ...] = ("ok", "no_signal", "undefined", "nonfinite", "f
 def worst_status(statuses: Iterable[Status]) -> Status:
     """The one that a caller should hear of: failed, nonfinite, undefined, no_signal, ok."""
     return max(statuses, key=_SEVERITY.index, default="ok")
+
+
+def mean(values: Iterable[float]) -> float:
+    """Their mean, rounded once."""
+    items = tuple(values)
+    return math.fsum(items) / len(items)
 
 
 @dataclass(frozen=True)
@@ -95,6 +101,8 @@ class ScoreValue:
         """Sample standard deviation over seeds (divisor n - 1); NaN for one seed."""
         if len(self.values) < 2 or not all(map(math.isfinite, self.values)):
             return math.nan
+        import statistics
+
         return statistics.stdev(self.values)
 
     @property

@@ -10,7 +10,6 @@ import time
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from statistics import fmean
 from typing import Any
 
 import numpy as np
@@ -23,7 +22,7 @@ from zeroshot.inputs import Data, make_data
 from zeroshot.network import AnyArch, build_network, count_graph
 from zeroshot.options import Options, check_seed
 from zeroshot.provenance import NUMERICS, Provenance, key_of
-from zeroshot.results import ScoreResult, ScoreValue, Status, worst_status
+from zeroshot.results import ScoreResult, ScoreValue, Status, mean, worst_status
 from zeroshot.scores import Grouping, Score, ScoreLike, make_scores
 from zeroshot.spaces import get_space
 from zeroshot.weights import check_weights, hash_weights
@@ -193,7 +192,7 @@ class Job:
         )
         return replace(
             score,
-            value=values[0] if len(values) == 1 else fmean(values),
+            value=values[0] if len(values) == 1 else mean(values),
             values=values,
             dead_weights=n_dead,
             keys=self._keys(index, {**run, "dead_weights": n_dead}),
@@ -305,13 +304,13 @@ class Job:
         return ScoreValue(
             label=one.label,
             name=one.name,
-            value=values[0] if len(values) == 1 else fmean(values),
+            value=values[0] if len(values) == 1 else mean(values),
             status=status,
             reason=next(r["reason"] for r in runs if r["status"] == status),
             values=values,
-            layers={name: fmean(float(r["tensor_values"][i]) for r in runs) for i, name in counted},
+            layers={name: mean(float(r["tensor_values"][i]) for r in runs) for i, name in counted},
             histogram=histogram,
-            noise_share=fmean(r["extra"] for r in runs) if one.name == "gradsign" else None,
+            noise_share=mean(r["extra"] for r in runs) if one.name == "gradsign" else None,
             parameters=one.parameters(),
             group_size=grouping.size,
             n_groups=grouping.n,

@@ -50,7 +50,6 @@ __all__ = [
 ]
 
 import itertools
-import random
 import reprlib
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
@@ -239,6 +238,8 @@ def _official_order() -> tuple[tuple[Genes, ...], dict[Genes, int]]:
     The benchmark shuffled the enumeration after ``random.seed(88)``; CPython keeps that
     sequence stable between versions.
     """
+    import random
+
     cells = list(_enumerate_genes())
     random.Random(88).shuffle(cells)
     return tuple(cells), {cell: index for index, cell in enumerate(cells)}
