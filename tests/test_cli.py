@@ -121,6 +121,21 @@ def test_json_reads_back_as_the_result_of_the_api(run: Run, images: Path) -> Non
     assert {"params", "macs", "live_weights"} <= result["counts"].keys()
 
 
+def test_canonical_scores_equal_cells_once_and_says_by_which(run: Run, images: Path) -> None:
+    scored = "|none~0|+|none~0|none~1|+|skip_connect~0|none~1|none~2|"
+    cells = [scored, "|nor_conv_3x3~0|+|none~0|none~1|+|skip_connect~0|none~1|none~2|"]
+    code, out, err = run("score", *cells, "--canonical", "--counts", "--csv")
+    rows = read_csv(out)
+    assert (code, err, [row["arch"] for row in rows]) == (0, "", cells)
+    assert [row["scored_as"] for row in rows] == [scored, scored]
+    assert [float(row["xi_gsnr"]) for row in rows] == [api(images, scored).value] * 2
+    assert int(rows[0]["weights"]) < int(rows[1]["weights"])
+    _, out, _ = run("score", *cells, "--canonical", "--json")
+    assert [result["scored_as"] for result in json.loads(out)["results"]] == [scored, scored]
+    _, out, _ = run("score", cells[1], "--csv")
+    assert "scored_as" not in read_csv(out)[0]
+
+
 def test_json_has_layers_only_if_asked_for(run: Run) -> None:
     _, out, _ = run("score", CELLS[0], "--json")
     assert "layers" not in json.loads(out)["results"][0]["scores"]["xi_gsnr"]

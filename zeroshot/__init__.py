@@ -9,7 +9,9 @@ True
 
 from __future__ import annotations
 
-from zeroshot import data, errors, spaces
+from typing import TYPE_CHECKING, Any
+
+from zeroshot import errors, spaces
 from zeroshot._core import CancelToken
 from zeroshot.config import VERSION as __version__
 from zeroshot.config import show_config
@@ -17,19 +19,17 @@ from zeroshot.errors import ArchitectureError, Cancelled, EngineError, NonFinite
 from zeroshot.graph import Graph
 from zeroshot.network import count
 from zeroshot.options import Options
-from zeroshot.pool import rank, score_iter, score_many
 from zeroshot.results import Counts, Gradients, Plan, ScoreResult, ScoreValue
 from zeroshot.runner import free_memory
 from zeroshot.scores import GradSign, Sweet, XiGsnr, list_scores
 from zeroshot.scoring import gradients, gradsign, plan, score, sweet_count, xi_gsnr
 from zeroshot.spaces import list_spaces
-from zeroshot.sweet import (
-    SweetInterval,
-    find_sweet_interval,
-    sweet_edges,
-    sweetness,
-)
-from zeroshot.weights import from_state_dict, state_dict_map, weight_names
+
+if TYPE_CHECKING:
+    from zeroshot import data
+    from zeroshot.pool import rank, score_iter, score_many
+    from zeroshot.sweet import SweetInterval, find_sweet_interval, sweet_edges, sweetness
+    from zeroshot.weights import from_state_dict, state_dict_map, weight_names
 
 __all__ = [
     "ArchitectureError",
@@ -73,3 +73,34 @@ __all__ = [
     "weight_names",
     "xi_gsnr",
 ]
+
+# What one score does without is imported when it is asked for: the module, or the name in it.
+_MODULES = ("cli", "data", "pool", "reference", "sweet", "weights")
+_NAMES = {
+    "SweetInterval": "sweet",
+    "find_sweet_interval": "sweet",
+    "from_state_dict": "weights",
+    "rank": "pool",
+    "score_iter": "pool",
+    "score_many": "pool",
+    "state_dict_map": "weights",
+    "sweet_edges": "sweet",
+    "sweetness": "sweet",
+    "weight_names": "weights",
+}
+
+
+if not TYPE_CHECKING:  # which would take every name for known
+
+    def __getattr__(name: str) -> Any:
+        if name not in _MODULES and name not in _NAMES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        import importlib
+
+        module = importlib.import_module(f"{__name__}.{_NAMES.get(name, name)}")
+        value = globals()[name] = getattr(module, name) if name in _NAMES else module
+        return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_MODULES, *_NAMES})

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 __all__ = ["Data", "as_array", "check_int", "check_pair", "check_real", "hash_array", "make_data"]
 
-import hashlib
 import math
 import numbers
 import operator
@@ -106,6 +105,8 @@ def as_array(value: ArrayLike) -> NDArray[Any]:
 
 def hash_array(array: NDArray[Any]) -> str:
     """SHA-256 of dtype, shape and values of a C-contiguous native array."""
+    import hashlib  # loads OpenSSL: not before it is needed
+
     digest = hashlib.sha256(f"{array.dtype.str}{array.shape}".encode())
     digest.update(array.data)
     return digest.hexdigest()

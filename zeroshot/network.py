@@ -29,11 +29,14 @@ class Network:
         Normal spelling.
     identity : dict
         What goes into a provenance key: encoding, space and its arguments.
+    scored_as : str or None
+        With ``canonical=True`` the architecture that `graph` is of, in place of `arch`.
     """
 
     graph: _core.Graph = field(repr=False)
     arch: str
     identity: dict[str, Any] = field(repr=False)
+    scored_as: str | None = None
 
 
 def build_network(arch: AnyArch, options: Options, image_shape: tuple[int, int, int]) -> Network:
@@ -47,6 +50,10 @@ def build_network(arch: AnyArch, options: Options, image_shape: tuple[int, int, 
         If a size does not fit.
     """
     if isinstance(arch, Graph):
+        if options.canonical:
+            raise ValueError(
+                "canonical: expected False for a Graph, which is in no space that knows its equals"
+            )
         encoding = arch.encoding()
         return Network(arch.core, encoding, {"arch": encoding, "space": None, "arguments": None})
     if image_shape[0] != 3:
@@ -56,17 +63,23 @@ def build_network(arch: AnyArch, options: Options, image_shape: tuple[int, int, 
         )
     space = get_space(options.space)
     genes = space.parse(arch)
+    text = scored = space.format(genes)
+    if options.canonical:
+        scored = space.representative(genes)
+        genes = space.parse(scored)
     graph = _core.space_build(
         space.NAME, genes, options.channels, options.cells, options.num_classes, image_shape
     )
-    text = space.format(genes)
     arguments = {
         "channels": options.channels,
         "cells": options.cells,
         "num_classes": options.num_classes,
         "input": list(image_shape),
     }
-    return Network(graph, text, {"arch": text, "space": space.NAME, "arguments": arguments})
+    identity = {"arch": scored, "space": space.NAME, "arguments": arguments}
+    if not options.canonical:
+        return Network(graph, text, identity)
+    return Network(graph, text, {**identity, "canonical": True}, scored)
 
 
 def count_graph(graph: _core.Graph) -> Counts:

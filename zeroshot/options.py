@@ -42,6 +42,12 @@ class Options:
     seed : int
         Of the initial weights, taken modulo 2**32. With ``init="torch"`` they are, bit for bit,
         what PyTorch draws after ``torch.manual_seed(seed)``.
+    canonical : bool
+        Score equal architectures once: the network that is built is that of the space's
+        `representative`, with the weights that its seed gives, and stands for every architecture
+        that is the same up to the draw of weights (NAS-Bench-201: 5,260 among 15,625). Results say
+        what was scored; scores that count weights without a gradient still count the
+        architecture's own. Published protocols score each architecture by itself.
     init : str
         One of ``torch`` (PyTorch's default), ``xavier_uniform``, ``xavier_normal``,
         ``kaiming_uniform``, ``kaiming_normal``, the last two with ``_fan_out``, ``orthogonal``
@@ -74,6 +80,7 @@ class Options:
     cells: int = 5
     num_classes: int = 10
     seed: int = 0
+    canonical: bool = False
     init: str = "torch"
     weights: Mapping[str, ArrayLike] | None = field(default=None, repr=False)
     dtype: Dtype = "float32"
@@ -105,6 +112,13 @@ class Options:
             raise TypeError(
                 f"weights: expected a mapping of names to arrays, got {type(self.weights).__name__}"
             )
+        if not isinstance(self.canonical, bool):
+            raise TypeError(f"canonical: expected True or False, got {self.canonical!r}")
+        if self.canonical and self.weights is not None:
+            raise ValueError(
+                "canonical: expected False where weights are given, as other architectures than "
+                "theirs would be scored with them"
+            )
         if self.cancel is not None and not isinstance(self.cancel, _core.CancelToken):
             raise TypeError(f"cancel: expected a CancelToken, got {type(self.cancel).__name__}")
 
@@ -122,6 +136,7 @@ class RunOptions(TypedDict, total=False):
     cells: int
     num_classes: int
     seed: int
+    canonical: bool
     init: str
     weights: Mapping[str, ArrayLike] | None
     dtype: Dtype

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import replace
-from itertools import islice
+from operator import itemgetter
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
@@ -34,6 +34,7 @@ OnError = Literal["record", "raise"]
 Progress: TypeAlias = "Literal[True] | Callable[[int, int | None], object] | None"
 
 _IN_FLIGHT = 2  # architectures handed out per worker: one runs, one waits
+_AHEAD = 16  # and read per worker, where some need not be scored
 _WAKE_SECONDS = 0.1
 
 
@@ -51,7 +52,8 @@ def score_iter(
 ) -> Iterator[tuple[int, ScoreResult]]:
     """Score many architectures and hand out each result as soon as it is there.
 
-    `archs` is read lazily, a few architectures ahead, so it may be endless. Leaving the loop early
+    `archs` is read lazily, a few architectures ahead, so it may be endless. With
+    ``canonical=True`` what was scored in this call is not scored again. Leaving the loop early
     stops the work: at once, or, where the caller's own ``cancel`` is in use, after the
     architectures that are being scored. Ctrl-C sets ``cancel``.
 
@@ -108,7 +110,8 @@ def score_many(
     Returns
     -------
     list of ScoreResult
-        One per architecture, in input order, bit for bit what `score` gives for it alone.
+        One per architecture, in input order, bit for bit what `score` gives for it alone. With
+        ``canonical=True`` architectures that are the same network are scored once.
 
     Raises
     ------
@@ -202,8 +205,13 @@ def _longest_first(job: Job, archs: Sequence[AnyArch]) -> list[int]:
 
     if len(archs) <= 2 or job.options.threads == 1:
         return list(range(len(archs)))
-    work = [macs(arch) for arch in archs]
-    return sorted(range(len(archs)), key=work.__getitem__, reverse=True)
+    first: dict[object, int] = {}
+    for position, arch in enumerate(archs):
+        first.setdefault(job.scored_as(arch) or position, position)
+    # those that are scored; then the others, which have a result as soon as theirs is there
+    scored = {position: macs(archs[position]) for position in first.values()}
+    rest = [position for position in range(len(archs)) if position not in scored]
+    return [*sorted(scored, key=scored.__getitem__, reverse=True), *rest]
 
 
 def _stream(
@@ -236,19 +244,34 @@ def _stream(
         finally:
             workspaces.put(workspace)
 
-    pending: dict[Future[ScoreResult], int] = {}
+    known: dict[str, Future[ScoreResult]] = {}  # with canonical=True: what is scored or was
+    pending: dict[Future[ScoreResult], list[tuple[int, AnyArch | None]]] = {}
+    waiting = 0
     pool = ThreadPoolExecutor(workers, thread_name_prefix="zeroshot")
     try:
         while True:
-            for position, arch in islice(feed, _IN_FLIGHT * workers - len(pending)):
-                pending[pool.submit(task, arch)] = position
+            while len(pending) < _IN_FLIGHT * workers and waiting < _AHEAD * workers:
+                item = next(feed, None)
+                if item is None:
+                    break
+                position, arch = item
+                waiting += 1
+                scored = job.scored_as(arch)
+                if scored is None:
+                    pending[pool.submit(task, arch)] = [(position, None)]
+                    continue
+                if scored not in known:
+                    known[scored] = pool.submit(task, scored)
+                pending.setdefault(known[scored], []).append((position, arch))
             if not pending:
                 return
             # a signal that comes just before the wait is seen when it ends
             done, _ = wait(pending, timeout=_WAKE_SECONDS, return_when=FIRST_COMPLETED)
-            for future in sorted(done, key=pending.__getitem__):
-                position = pending.pop(future)
-                yield position, future.result()
+            ready = [(*item, future) for future in done for item in pending.pop(future)]
+            waiting -= len(ready)
+            for position, member, future in sorted(ready, key=itemgetter(0)):
+                result = future.result()
+                yield position, result if member is None else job.of_member(member, result)
     except KeyboardInterrupt:
         token.cancel()
         raise

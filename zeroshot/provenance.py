@@ -9,8 +9,6 @@ from __future__ import annotations
 
 __all__ = ["NUMERICS", "Provenance", "canonical_json", "key_of"]
 
-import hashlib
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -29,7 +27,9 @@ class Provenance:
     run : dict
         Part of every key: architecture, space and its arguments, initialiser, dtype, hash of
         given weights, version of the arithmetic. The seed, score, grouping, algorithm and the
-        hashes of the rows used come to it for each key.
+        hashes of the rows used come to it for each key. With ``canonical=True`` the architecture
+        is the one that was scored, and ``canonical`` is part of it; for scores that count dead
+        weights their number comes to it, too.
     data : dict of str to dict
         Of each label the hashes of the rows of x and y that it used.
     environment : dict
@@ -49,8 +49,9 @@ def canonical_json(value: Any) -> str:
     >>> canonical_json({"b": 1e-8, "a": (1, None)})
     '{"a":[1,null],"b":1e-08}'
     """
-    text = json.dumps(_finite(value), sort_keys=True, separators=(",", ":"), allow_nan=False)
-    return text
+    import json
+
+    return json.dumps(_finite(value), sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
 def _finite(value: Any) -> Any:
@@ -72,4 +73,6 @@ def key_of(fields: Mapping[str, Any]) -> str:
     >>> key_of({"seed": 0})[:16]
     'bd0488843468e63c'
     """
+    import hashlib  # loads OpenSSL: not before it is needed
+
     return hashlib.sha256(canonical_json(fields).encode("ascii")).hexdigest()

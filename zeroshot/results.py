@@ -9,11 +9,11 @@ __all__ = [
     "ScoreResult",
     "ScoreValue",
     "Status",
+    "mean",
     "worst_status",
 ]
 
 import math
-import statistics
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
@@ -31,6 +31,12 @@ _SEVERITY: tuple[Status, ...] = ("ok", "no_signal", "undefined", "nonfinite", "f
 def worst_status(statuses: Iterable[Status]) -> Status:
     """The one that a caller should hear of: failed, nonfinite, undefined, no_signal, ok."""
     return max(statuses, key=_SEVERITY.index, default="ok")
+
+
+def mean(values: Iterable[float]) -> float:
+    """Their mean, rounded once."""
+    items = tuple(values)
+    return math.fsum(items) / len(items)
 
 
 @dataclass(frozen=True)
@@ -61,6 +67,9 @@ class ScoreValue:
         Rows that share statistics and loss; how many of these; rows of x that were left over.
     algorithm : str
         ``direct`` or ``f4``: how 3x3 convolutions were to be computed (`Options.algo`).
+    dead_weights : int
+        With ``canonical=True``, where the score counts weights without a gradient: those that the
+        architecture has beyond the network that was scored. They are in the value and in no layer.
     keys : tuple of str
         Provenance key of each of `values`: equal keys, equal values on one machine.
     """
@@ -79,6 +88,7 @@ class ScoreValue:
     n_groups: int = 0
     unused_rows: int = 0
     algorithm: str = ""
+    dead_weights: int = 0
     keys: tuple[str, ...] = field(default=(), repr=False)
 
     @property
@@ -91,6 +101,8 @@ class ScoreValue:
         """Sample standard deviation over seeds (divisor n - 1); NaN for one seed."""
         if len(self.values) < 2 or not all(map(math.isfinite, self.values)):
             return math.nan
+        import statistics
+
         return statistics.stdev(self.values)
 
     @property
@@ -109,6 +121,9 @@ class ScoreResult:
     ----------
     arch : str
         The architecture in its one normal spelling; of a `zeroshot.Graph` a hash.
+    scored_as : str or None
+        With ``canonical=True`` the architecture whose network was scored for it. `seconds`,
+        `peak_bytes`, `macs` and the names of layers are that one's.
     scores : dict of str to ScoreValue
         By label, in the order asked for.
     status : str
@@ -137,6 +152,7 @@ class ScoreResult:
     macs: int = 0
     nonfinite: tuple[str, int] | None = None
     provenance: Provenance | None = None
+    scored_as: str | None = None
 
     def __getitem__(self, label: str) -> float:
         if label not in self.scores:
@@ -182,6 +198,7 @@ class Gradients:
     logits : ndarray, shape (n_groups * group_size, K)
     group_size, n_groups, unused_rows : int
     nonfinite : (str, int) or None
+    scored_as : str or None
         As in `ScoreResult`.
     """
 
@@ -193,6 +210,7 @@ class Gradients:
     n_groups: int
     unused_rows: int
     nonfinite: tuple[str, int] | None = None
+    scored_as: str | None = None
 
     def __getitem__(self, name: str) -> NDArray[np.float64]:
         if name not in self.gradients:
@@ -244,6 +262,9 @@ class Plan:
     kernels : str
         Kernel table that would be used.
     counts : Counts
+        Of `arch` itself.
+    scored_as : str or None
+        As in `ScoreResult`.
     """
 
     arch: str
@@ -253,6 +274,7 @@ class Plan:
     images: int
     kernels: str
     counts: Counts
+    scored_as: str | None = None
 
 
 def _plain(value: Any) -> Any:

@@ -8,9 +8,8 @@ import math
 import sys
 import time
 from collections import deque
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from statistics import fmean
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -18,12 +17,14 @@ from numpy.typing import ArrayLike, NDArray
 
 from zeroshot import _core
 from zeroshot.config import environment
+from zeroshot.graph import Graph
 from zeroshot.inputs import Data, make_data
-from zeroshot.network import AnyArch, build_network
+from zeroshot.network import AnyArch, build_network, count_graph
 from zeroshot.options import Options, check_seed
 from zeroshot.provenance import NUMERICS, Provenance, key_of
-from zeroshot.results import ScoreResult, ScoreValue, Status, worst_status
+from zeroshot.results import ScoreResult, ScoreValue, Status, mean, worst_status
 from zeroshot.scores import Grouping, Score, ScoreLike, make_scores
+from zeroshot.spaces import get_space
 from zeroshot.weights import check_weights, hash_weights
 
 
@@ -145,6 +146,62 @@ class Job:
         self, arch: AnyArch, *, n_threads: int, workspace: _core.Workspace | None = None
     ) -> ScoreResult:
         """Score one architecture, once per seed."""
+        result = self._run(arch, n_threads=n_threads, workspace=workspace)
+        return self.of_member(arch, result) if self.options.canonical else result
+
+    def scored_as(self, arch: AnyArch) -> str | None:
+        """With ``canonical=True`` the architecture that is scored for `arch`; None if there is
+        none, which the run will say."""
+        if not self.options.canonical or isinstance(arch, Graph):
+            return None
+        try:
+            return get_space(self.options.space).representative(arch)
+        except (TypeError, ValueError):
+            return None
+
+    def of_member(self, arch: AnyArch, result: ScoreResult) -> ScoreResult:
+        """The result of the architecture that was scored for `arch`, as that of `arch`: with its
+        spelling, and its own dead weights where a score counts them."""
+        assert not isinstance(arch, Graph)
+        space = get_space(self.options.space)
+        text = space.format(space.parse(arch))
+        if result.status == "failed":
+            return replace(result, arch=text)
+        scores = dict(result.scores)
+        if any(one.counts_dead for one in self.scores):
+            assert result.scored_as is not None and result.provenance is not None
+            n_weights = self._n_weights(result.scored_as)
+            n_dead = self._n_weights(text) - n_weights
+            for i, one in enumerate(self.scores):
+                if one.counts_dead:
+                    scores[one.label] = self._with_dead(
+                        i, scores[one.label], n_weights, n_dead, result.provenance.run
+                    )
+        return replace(result, arch=text, scores=scores)
+
+    def _n_weights(self, arch: AnyArch) -> int:
+        plain = replace(self.options, canonical=False)
+        return count_graph(build_network(arch, plain, self.data.image_shape).graph).weights
+
+    def _with_dead(
+        self, index: int, score: ScoreValue, n_weights: int, n_dead: int, run: Mapping[str, Any]
+    ) -> ScoreValue:
+        one = self.scores[index]
+        values = tuple(
+            one.add_dead(value, n_weights, n_dead) if math.isfinite(value) else value
+            for value in score.values
+        )
+        return replace(
+            score,
+            value=values[0] if len(values) == 1 else mean(values),
+            values=values,
+            dead_weights=n_dead,
+            keys=self._keys(index, {**run, "dead_weights": n_dead}),
+        )
+
+    def _run(
+        self, arch: AnyArch, *, n_threads: int, workspace: _core.Workspace | None
+    ) -> ScoreResult:
         start = time.perf_counter()
         network = build_network(arch, self.options, self.data.image_shape)
         self.data.check_fits(network.graph.input_shape, network.graph.num_classes)
@@ -183,6 +240,7 @@ class Job:
             peak_bytes=max(out["peak_bytes"] for out in outputs),
             macs=outputs[0]["macs"],
             nonfinite=blame,
+            scored_as=network.scored_as,
             provenance=Provenance(
                 run=run,
                 data={
@@ -244,6 +302,26 @@ class Job:
         if tables and tables[0].shape[1] > 1:
             total = np.sum(tables, axis=0)
             histogram = {name: tuple(total[i].tolist()) for i, name in counted}
+        return ScoreValue(
+            label=one.label,
+            name=one.name,
+            value=values[0] if len(values) == 1 else mean(values),
+            status=status,
+            reason=next(r["reason"] for r in runs if r["status"] == status),
+            values=values,
+            layers={name: mean(float(r["tensor_values"][i]) for r in runs) for i, name in counted},
+            histogram=histogram,
+            noise_share=mean(r["extra"] for r in runs) if one.name == "gradsign" else None,
+            parameters=one.parameters(),
+            group_size=grouping.size,
+            n_groups=grouping.n,
+            unused_rows=self.data.n_rows - grouping.size * grouping.n,
+            algorithm=self._algorithm(one),
+            keys=self._keys(index, run),
+        )
+
+    def _keys(self, index: int, run: Mapping[str, Any]) -> tuple[str, ...]:
+        one, grouping = self.scores[index], self.groupings[index]
         key = {
             **run,
             **self._data_hashes(grouping),
@@ -253,20 +331,4 @@ class Job:
             "group_size": grouping.size,
             "n_groups": grouping.n,
         }
-        return ScoreValue(
-            label=one.label,
-            name=one.name,
-            value=values[0] if len(values) == 1 else fmean(values),
-            status=status,
-            reason=next(r["reason"] for r in runs if r["status"] == status),
-            values=values,
-            layers={name: fmean(float(r["tensor_values"][i]) for r in runs) for i, name in counted},
-            histogram=histogram,
-            noise_share=fmean(r["extra"] for r in runs) if one.name == "gradsign" else None,
-            parameters=one.parameters(),
-            group_size=grouping.size,
-            n_groups=grouping.n,
-            unused_rows=self.data.n_rows - grouping.size * grouping.n,
-            algorithm=self._algorithm(one),
-            keys=tuple(key_of({**key, "seed": seed}) for seed in self.seeds),
-        )
+        return tuple(key_of({**key, "seed": seed}) for seed in self.seeds)

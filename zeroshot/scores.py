@@ -84,6 +84,15 @@ class Score(ABC):
         """Interval borders, for scores that count."""
         return None
 
+    @property
+    def counts_dead(self) -> bool:
+        """Whether weights that get no gradient change the value."""
+        return False
+
+    def add_dead(self, value: float, n_weights: int, n_dead: int) -> float:
+        """The value of `n_weights` weights with `n_dead` more that get no gradient."""
+        return value
+
     def _check_label(self) -> None:
         if not isinstance(self.label, str) or not self.label:
             raise TypeError(f"label: expected a non-empty string, got {self.label!r}")
@@ -180,6 +189,13 @@ class XiGsnr(Score):
     def core_params(self) -> tuple[float, ...]:
         return float(self.xi), float(VARIANTS.index(self.variant)), float(self.accumulate)
 
+    @property
+    def counts_dead(self) -> bool:
+        return self.variant == "inv_var_xi"
+
+    def add_dead(self, value: float, n_weights: int, n_dead: int) -> float:
+        return value + n_dead / float(self.xi) if self.counts_dead else value
+
 
 @dataclass(frozen=True)
 class GradSign(Score):
@@ -246,6 +262,14 @@ class GradSign(Score):
 
     def core_params(self) -> tuple[float, ...]:
         return float(self.zero_tol), float(self.reduction == "mean")
+
+    @property
+    def counts_dead(self) -> bool:
+        return self.reduction == "mean"
+
+    def add_dead(self, value: float, n_weights: int, n_dead: int) -> float:
+        # the sum is an integer
+        return round(value * n_weights) / (n_weights + n_dead) if self.counts_dead else value
 
 
 @dataclass(frozen=True)
@@ -326,6 +350,13 @@ class Sweet(Score):
 
     def core_edges(self) -> NDArray[np.float64]:
         return np.array([self.lo, *self.splits, self.hi], dtype=np.float64)
+
+    @property
+    def counts_dead(self) -> bool:
+        return self.lo <= 0
+
+    def add_dead(self, value: float, n_weights: int, n_dead: int) -> float:
+        return value + n_dead if self.counts_dead else value
 
 
 ScoreLike: TypeAlias = str | Score

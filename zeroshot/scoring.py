@@ -5,6 +5,7 @@ from __future__ import annotations
 __all__ = ["gradients", "gradsign", "plan", "score", "sweet_count", "xi_gsnr"]
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -306,6 +307,7 @@ def gradients(
         n_groups=n,
         unused_rows=data.n_rows - n * size,
         nonfinite=out["blame"],
+        scored_as=network.scored_as,
     )
 
 
@@ -352,6 +354,9 @@ def plan(
         network.graph, x, np.zeros(n_rows, np.int64), opts, wanted,
         check_weights(network.graph, opts.weights), n_threads=opts.threads, measure=True,
     )  # fmt: skip
+    own = network
+    if opts.canonical:
+        own = build_network(arch, replace(opts, canonical=False), (3, height, width))
     shared: dict[tuple[int, str], int] = {}
     for size, n, loss in groupings:
         shared[size, loss] = max(n * size, shared.get((size, loss), 0))
@@ -362,5 +367,6 @@ def plan(
         n_passes=out["n_passes"],
         images=sum(shared.values()),
         kernels=out["kernels"],
-        counts=count_graph(network.graph),
+        counts=count_graph(own.graph),
+        scored_as=network.scored_as,
     )

@@ -11,7 +11,7 @@ __all__ = ["SweetInterval", "cell_prefixes", "find_sweet_interval", "sweet_edges
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -225,6 +225,7 @@ def find_sweet_interval(
     borders = sweet_edges(edges, split=split) if isinstance(edges, str) else np.asarray(edges)  # type: ignore[arg-type]
     start = check_real("start", start, "a number")
     opts = Options(**options)
+    plain = replace(opts, canonical=False)
     todo = list(archs)
     if not todo:
         raise ValueError("archs: expected at least one architecture, got none")
@@ -240,12 +241,12 @@ def find_sweet_interval(
     for position, result in stream:
         if result.status == "nonfinite":
             raise NonFiniteError(f"archs[{position}]: {result.reason}", result)
-        value = result.scores["sweet"]
-        network = build_network(todo[position], opts, image_shape)
-        tensors = network.graph.tensors()
-        counts[position] = _by_layer(value.histogram or {}, prefixes, len(borders) - 1)
-        weights = {t["name"]: (math.prod(t["shape"]),) for t in tensors if t["counted"]}
-        sizes[position] = _by_layer(weights, prefixes, 1)[:, 0]
+        table = result.scores["sweet"].histogram or {}
+        counts[position] = _by_layer(table, prefixes, len(borders) - 1)
+        sizes[position] = _layer_sizes(todo[position], plain, image_shape, prefixes)
+        if result.scored_as is not None and borders[0] <= 0:  # its own weights without a gradient
+            scored = _layer_sizes(result.scored_as, plain, image_shape, prefixes)
+            counts[position][:, 0] += sizes[position] - scored
     exact = _exact_sweetness(counts, sizes)
     index, best = (None, Fraction(start)) if start < 0 else (0, Fraction(start))
     for i, value_of in enumerate(exact):
@@ -262,6 +263,15 @@ def find_sweet_interval(
         n_archs=len(todo),
         n_layers=len(prefixes),
     )
+
+
+def _layer_sizes(
+    arch: AnyArch, options: Options, image_shape: tuple[int, int, int], prefixes: Sequence[str]
+) -> NDArray[np.int64]:
+    """Counted weights of each layer."""
+    tensors = build_network(arch, options, image_shape).graph.tensors()
+    weights = {t["name"]: (math.prod(t["shape"]),) for t in tensors if t["counted"]}
+    return _by_layer(weights, prefixes, 1)[:, 0]
 
 
 def _by_layer(

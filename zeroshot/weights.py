@@ -4,8 +4,6 @@ from __future__ import annotations
 
 __all__ = ["check_weights", "from_state_dict", "hash_weights", "state_dict_map", "weight_names"]
 
-import difflib
-import hashlib
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -32,6 +30,8 @@ def check_weights(
     checked = {}
     for name, value in weights.items():
         if name not in shapes:
+            import difflib
+
             close = difflib.get_close_matches(str(name), shapes, n=1) or list(shapes)[:1]
             raise ValueError(
                 f"weights: the network has no tensor {name!r}; did you mean {close[0]!r}? "
@@ -55,6 +55,8 @@ def hash_weights(weights: Mapping[str, NDArray[Any]] | None) -> str | None:
     """SHA-256 over names and arrays, in the order of names."""
     if weights is None:
         return None
+    import hashlib  # loads OpenSSL: not before it is needed
+
     digest = hashlib.sha256()
     for name in sorted(weights):
         digest.update(f"{name}:{hash_array(weights[name])};".encode())

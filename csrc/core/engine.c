@@ -109,7 +109,7 @@ void zs_engine_layout(zs_engine *e, zs_arena *arena) {
     if (e->calls) memset(e->calls, 0, n_nodes * sizeof *e->calls);
     e->scratch_bytes = 0;
     const bool small = p->macs < MIN_SHARED_MACS / (int64_t)samples;
-    e->n_threads = e->exec->spare_small && small ? 1 : e->exec->n_threads;
+    e->n_threads = e->exec->spare_small && (small || e->is_short) ? 1 : e->exec->n_threads;
     for (int i = 1; i < e->graph->n_nodes; i++) {
         const zs_node *n = &e->graph->nodes[i];
         const zs_op *op = zs_op_get(n->op);

@@ -48,6 +48,7 @@ typedef struct zs_engine {
     const zs_plan *plan;
     const zs_exec *exec;
     zs_weights weights;
+    bool is_short;       /* with exec->spare_small: stays with the calling thread */
     /* in the arena */
     zs_call *calls, *back_calls;
     zs_operand *operands, *back_operands;
@@ -57,7 +58,7 @@ typedef struct zs_engine {
     double *sample_loss;
     int64_t *labels;
     size_t scratch_bytes;
-    int n_threads;       /* exec->n_threads, or 1 where a pass is too small to share */
+    int n_threads;       /* exec->n_threads, or 1 where a pass is too small or too short to share */
     /* of the pass under way */
     const zs_observer *observer;
     zs_loss loss;

@@ -11,6 +11,10 @@ enum { PASS_SAMPLES = 64, MAX_PASSES = 32 };
 /* An architecture that needs more has its sums made again in backward, for about 3 % more time. */
 #define MUCH_MEMORY ((size_t)192 << 20)
 
+/* Multiply-adds forward, of all samples. Below, one thread takes some 15 ms; several save a part of that on an idle
+   machine, but wait for each other at every step, and where a neighbour holds a processor that took 100 to 600 ms. */
+#define MIN_PASS_MACS ((int64_t)250 * 1000 * 1000)
+
 typedef struct pass {
     int group_size, n_groups; /* of all chunks */
     zs_loss loss;
@@ -168,7 +172,11 @@ static void layout(job_state *s, zs_arena *arena) {
     s->shared_bytes = 0;
     for (int i = 0; i < s->n_passes; i++) {
         pass *p = &s->passes[i];
-        p->engine = (zs_engine){.graph = g, .plan = p->plan, .exec = &job->exec, .weights = s->weights};
+        p->engine = (zs_engine){.graph = g,
+                                .plan = p->plan,
+                                .exec = &job->exec,
+                                .weights = s->weights,
+                                .is_short = p->plan->macs < MIN_PASS_MACS / p->group_size / p->n_groups};
         zs_engine_layout(&p->engine, arena);
         p->losses = zs_arena_take_array(arena, (size_t)p->plan->spec.n_groups, sizeof(double));
         const size_t bytes = zs_engine_shared_bytes(&p->engine);

@@ -77,13 +77,13 @@ def main() -> None:
     for _ in range(10):
         calls()
     growth = []
-    for _ in range(5):
+    for _ in range(15):
         before = in_use()
         for _ in range(20):
             calls()
         after = in_use()
         growth.append((after[0] - before[0], after[1] - before[1]))
-    # a leak grows in every round; caches of Python and the C library fill up in some
+    # a leak grows in every round; caches of Python and the C library fill up in the first ones
     print(min(n for n, _ in growth), min(n for _, n in growth))
 
 

@@ -296,6 +296,11 @@ def add_run_arguments(parser: Parser) -> None:
         help="less memory, more time: activations are made again, not kept",
     )  # fmt: skip
     group.add_argument(
+        "--canonical", action="store_true",
+        help="score equal architectures once, by the one that stands for them; JSON and CSV say "
+        "which",
+    )  # fmt: skip
+    group.add_argument(
         "--max-bytes", type=integer(1), metavar="B",
         help="an architecture that needs more is recorded as failed",
     )  # fmt: skip

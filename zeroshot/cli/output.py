@@ -167,6 +167,8 @@ def show_rows(
     columns = columns_of(rows, labels, args)
     if args.csv:
         columns["reason"] = [row.result.reason for row in rows]
+        if args.canonical:
+            columns["scored_as"] = [row.result.scored_as for row in rows]
         file = io.StringIO()
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(columns)

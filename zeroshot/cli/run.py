@@ -114,6 +114,7 @@ def network_options(args: argparse.Namespace, images: Images) -> NetworkOptions:
 def run_options(args: argparse.Namespace, images: Images) -> RunOptions:
     options = {
         **network_options(args, images),
+        "canonical": args.canonical,
         "init": args.init,
         "dtype": args.dtype,
         "n_threads": args.threads,

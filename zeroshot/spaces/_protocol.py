@@ -50,6 +50,11 @@ class Space(Protocol):
         """A text that architectures share if they compute the same function at initialisation,
         up to the draw of weights. It is a key, not an architecture."""
 
+    def representative(self, arch: ArchLike) -> str:
+        """The one architecture that stands for all that are the same network up to the draw of
+        weights, dead operations left out: with ``canonical=True`` it is scored for them. Where a
+        space has no such classes, the architecture itself."""
+
     def enumerate_all(self) -> Iterator[str]:
         """Every architecture once, in a fixed order; lazily, as some spaces never end."""
 
