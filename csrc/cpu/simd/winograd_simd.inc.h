@@ -16,24 +16,21 @@
    F(2x2) adds and halves: its rounding is that of a direct sum. */
 
 enum {
-    BATCH2 = 24, /* tiles that are worked on together */
-    BATCH4 = 16,
-    TILES = ZS_ACCUMULATORS >= 24 ? 8 : 6, /* of a block of products, times two vectors */
-    CHANNELS = ZS_ACCUMULATORS >= 24 ? 8 : 4,
+    TILES = ZS_ACCUMULATORS >= 24 ? 8 : 6,    /* of a block of products, times two vectors */
+    CHANNELS = ZS_ACCUMULATORS >= 24 ? 8 : 4, /* of a block of outer products, likewise */
+    LINE = ZS_ALIGN / sizeof(real),
 };
 
 INLINE size_t points_of(int span) { return (size_t)(patch_of(span) * patch_of(span)); }
 
 static wino wino_dims(int span, const zs_conv2d *d) {
-    wino w = {.H = d->H,
-              .W = d->W,
-              .rows = (d->H + span - 1) / span,
-              .columns = (d->W + span - 1) / span,
-              .Cp = round_vec(d->C),
-              .Kp = round_vec(d->K)};
-    w.batch = span == 2 ? BATCH2 : BATCH4;
+    wino w = {.H = d->H, .W = d->W, .batch = span == 4 ? 16 : 32, .Cp = round_vec(d->C), .Kp = round_vec(d->K)};
+    w.ld_c = points_of(span) * w.Cp + LINE;
+    w.ld_k = points_of(span) * w.Kp + LINE;
     return w;
 }
+
+static int wino_tiles(int span, const zs_conv2d *d) { return ((d->H + span - 1) / span) * ((d->W + span - 1) / span); }
 
 /* --- weights --------------------------------------------------------------------------------------------------------- */
 
@@ -42,46 +39,44 @@ static size_t wino_packed_reals(int span, const zs_conv2d *d) {
     return points_of(span) * ((size_t)d->C * w.Kp + (size_t)d->K * w.Cp);
 }
 
-/* U as [e][C][Kp] for forward and U' as [e][K][Cp] for backward. Each element is rounded once: sums in double. */
-INLINE void pack_filters(int span, const zs_conv2d *d, const real *weights, real *packed) {
-    const wino w = wino_dims(span, d);
+/* out[e][I][O up to whole vectors] = G w G^T, filters as they are or turned; weight (r, s, i, o) lies at
+   w[(3 r + s) tap + i step_i + o step_o]. Each element is rounded once: sums in double. */
+INLINE void pack_filters(int span, bool turned, int I, int O, const real *w, size_t tap, size_t step_i, size_t step_o,
+                         real *out) {
     const int patch = patch_of(span);
-    const size_t C = (size_t)d->C, K = (size_t)d->K;
-    real *forward = packed, *back = packed + points_of(span) * C * w.Kp;
-    memset(packed, 0, wino_packed_reals(span, d) * sizeof(real));
-    double half[MAX_PATCH][3][VL], full[MAX_PATCH][VL];
-    for (size_t c = 0; c < C; c++)
-        for (size_t k = 0; k < K; k += VL) {
-            const int n = min_int(VL, (int)(K - k));
-            for (int turned = 0; turned < 2; turned++) {
-                double tap[9][VL] = {{0}};
-                for (int i = 0; i < 9; i++) {
-                    const real *from = weights + ((size_t)i * C + c) * K + k;
-                    double *to = tap[turned ? 8 - i : i];
-                    for (int l = 0; l < n; l++) to[l] = (double)from[l];
-                }
-                for (int i = 0; i < patch; i++)
-                    for (int s = 0; s < 3; s++) {
-                        const double *f = filter_row(span, i);
-                        for (int l = 0; l < VL; l++)
-                            half[i][s][l] = f[0] * tap[s][l] + f[1] * tap[3 + s][l] + f[2] * tap[6 + s][l];
-                    }
-                for (int i = 0; i < patch; i++)
-                    for (int j = 0; j < patch; j++) {
-                        const double *f = filter_row(span, j);
-                        const size_t e = (size_t)(i * patch + j);
-                        for (int l = 0; l < VL; l++)
-                            full[j][l] = f[0] * half[i][0][l] + f[1] * half[i][1][l] + f[2] * half[i][2][l];
-                        if (turned)
-                            for (int l = 0; l < n; l++) back[(e * K + k + (size_t)l) * w.Cp + c] = (real)full[j][l];
-                        else
-                            for (int l = 0; l < n; l++) forward[(e * C + c) * w.Kp + k + (size_t)l] = (real)full[j][l];
-                    }
+    const size_t Op = round_vec(O);
+    for (int i = 0; i < I; i++)
+        for (int o = 0; o < O; o += VL) {
+            const int n = min_int(VL, O - o);
+            double filter[9][VL] = {{0}}, half[MAX_PATCH][3][VL];
+            for (int t = 0; t < 9; t++) {
+                const real *from = w + (size_t)(turned ? 8 - t : t) * tap + (size_t)i * step_i + (size_t)o * step_o;
+                for (int l = 0; l < n; l++) filter[t][l] = (double)from[(size_t)l * step_o];
             }
+            for (int p = 0; p < patch; p++)
+                for (int s = 0; s < 3; s++) {
+                    const double *g = filter_row(span, p);
+                    for (int l = 0; l < VL; l++)
+                        half[p][s][l] = g[0] * filter[s][l] + g[1] * filter[3 + s][l] + g[2] * filter[6 + s][l];
+                }
+            for (int p = 0; p < patch; p++)
+                for (int q = 0; q < patch; q++) {
+                    const double *g = filter_row(span, q);
+                    real *to = out + ((size_t)(p * patch + q) * (size_t)I + (size_t)i) * Op + o;
+                    for (int l = 0; l < VL; l++)
+                        to[l] = (real)(g[0] * half[p][0][l] + g[1] * half[p][1][l] + g[2] * half[p][2][l]);
+                }
         }
 }
 
-/* dw from dU as [e][C][Kp] */
+/* U as [e][C][Kp], then U' as [e][K][Cp] */
+INLINE void pack(int span, const zs_conv2d *d, const real *w, real *packed) {
+    const size_t C = (size_t)d->C, K = (size_t)d->K;
+    pack_filters(span, false, d->C, d->K, w, C * K, K, 1, packed);
+    pack_filters(span, true, d->K, d->C, w, C * K, 1, K, packed + points_of(span) * C * round_vec(d->K));
+}
+
+/* dw = G^T dU G, turned */
 INLINE void unpack_gradient(int span, const zs_conv2d *d, const wino *w, const real *du, real *dw) {
     const int patch = patch_of(span);
     const size_t C = (size_t)d->C, K = (size_t)d->K;
@@ -92,7 +87,8 @@ INLINE void unpack_gradient(int span, const zs_conv2d *d, const wino *w, const r
             for (int j = 0; j < patch; j++) {
                 vec m[MAX_PATCH], o[3];
 #pragma GCC unroll 6
-                for (int i = 0; i < patch; i++) m[i] = v_load(du + ((size_t)(i * patch + j) * C + c) * w->Kp + k);
+                for (int i = 0; i < patch; i++)
+                    m[i] = v_load(du + c * w->ld_k + k * points_of(span) + (size_t)(i * patch + j) * VL);
                 transform_filter_gradient(span, m, o);
                 for (int r = 0; r < 3; r++) half[r][j] = o[r];
             }
@@ -152,24 +148,25 @@ INLINE void product_tiles(int kv, int n, int I, size_t ld_w, size_t points, size
 }
 
 /* All points of a batch of n tiles: out[t][e][Op] = in[t][e][I] w[e][I][Op] */
-static __attribute__((noinline)) void point_products(size_t points, int n, int I, size_t Ip, size_t Op, const real *in,
-                                                     const real *w, real *out) {
+static __attribute__((noinline)) void point_products(size_t points, int n, int I, size_t Op, size_t ld_in,
+                                                     size_t ld_out, const real *in, const real *w, real *out) {
     for (size_t e = 0; e < points; e++, in += VL, w += (size_t)I * Op, out += VL) {
         size_t o = 0;
         for (; Op - o >= 2 * VL; o += 2 * VL)
-            product_tiles(2, n, I, Op, points, points * Ip, points * Op, in, w + o, out + o * points);
-        if (o < Op) product_tiles(1, n, I, Op, points, points * Ip, points * Op, in, w + o, out + o * points);
+            product_tiles(2, n, I, Op, points, ld_in, ld_out, in, w + o, out + o * points);
+        if (o < Op) product_tiles(1, n, I, Op, points, ld_in, ld_out, in, w + o, out + o * points);
     }
 }
 
 /* du[c..][k..] (+)= sum_t v[t][e][c..] z[t][e][k..]: nc channels, kv vectors */
-INLINE void outer_block(int nc, int kv, int n, bool add, size_t points, size_t ld_du, size_t ld_v, size_t ld_z,
-                        const real *v, const real *z, real *du) {
+INLINE void outer_block(int nc, int kv, int n, bool add, size_t points, size_t ld_v, size_t ld_z, const real *v,
+                        const real *z, real *du) {
     vec acc[TILES][2];
 #pragma GCC unroll 8
     for (int c = 0; c < nc; c++)
 #pragma GCC unroll 2
-        for (int k = 0; k < kv; k++) acc[c][k] = add ? v_load(du + (size_t)c * ld_du + k * VL) : (vec){0};
+        for (int k = 0; k < kv; k++)
+            acc[c][k] = add ? v_load(du + (size_t)c * ld_z + (size_t)k * points * VL) : (vec){0};
     for (int t = 0; t < n; t++, v += ld_v, z += ld_z) {
         vec zv[2];
 #pragma GCC unroll 2
@@ -184,16 +181,16 @@ INLINE void outer_block(int nc, int kv, int n, bool add, size_t points, size_t l
 #pragma GCC unroll 8
     for (int c = 0; c < nc; c++)
 #pragma GCC unroll 2
-        for (int k = 0; k < kv; k++) v_store(du + (size_t)c * ld_du + k * VL, acc[c][k]);
+        for (int k = 0; k < kv; k++) v_store(du + (size_t)c * ld_z + (size_t)k * points * VL, acc[c][k]);
 }
 
-INLINE void outer_channels(int kv, int C, int n, bool add, size_t points, size_t ld_du, size_t ld_v, size_t ld_z,
-                           const real *v, const real *z, real *du) {
-    for (; C > 0; C -= VL, v += points * VL, du += VL * ld_du) {
+INLINE void outer_channels(int kv, int C, int n, bool add, size_t points, size_t ld_v, size_t ld_z, const real *v,
+                           const real *z, real *du) {
+    for (; C > 0; C -= VL, v += points * VL, du += VL * ld_z) {
         int c = 0;
 #define CHANNELS_AT_ONCE(nc)                         \
     for (; min_int(C, VL) - c >= (nc); c += (nc)) \
-    outer_block(nc, kv, n, add, points, ld_du, ld_v, ld_z, v + c, z, du + (size_t)c * ld_du)
+    outer_block(nc, kv, n, add, points, ld_v, ld_z, v + c, z, du + (size_t)c * ld_z)
         CHANNELS_AT_ONCE(CHANNELS);
         CHANNELS_AT_ONCE(4);
         CHANNELS_AT_ONCE(2);
@@ -202,14 +199,14 @@ INLINE void outer_channels(int kv, int C, int n, bool add, size_t points, size_t
     }
 }
 
-/* du[e][C][Kp] (+)= v[t][e][C]^T z[t][e][Kp] */
-static __attribute__((noinline)) void outer_products(size_t points, int n, bool add, int C, size_t Cp, size_t Kp,
-                                                     const real *v, const real *z, real *du) {
-    for (size_t e = 0; e < points; e++, v += VL, z += VL, du += (size_t)C * Kp) {
+/* du[C][e][Kp] (+)= v[t][e][C]^T z[t][e][Kp] */
+static __attribute__((noinline)) void outer_products(size_t points, int n, bool add, int C, size_t Kp, size_t ld_v,
+                                                     size_t ld_z, const real *v, const real *z, real *du) {
+    for (size_t e = 0; e < points; e++, v += VL, z += VL, du += VL) {
         size_t k = 0;
         for (; Kp - k >= 2 * VL; k += 2 * VL)
-            outer_channels(2, C, n, add, points, Kp, points * Cp, points * Kp, v, z + k * points, du + k);
-        if (k < Kp) outer_channels(1, C, n, add, points, Kp, points * Cp, points * Kp, v, z + k * points, du + k);
+            outer_channels(2, C, n, add, points, ld_v, ld_z, v, z + k * points, du + k * points);
+        if (k < Kp) outer_channels(1, C, n, add, points, ld_v, ld_z, v, z + k * points, du + k * points);
     }
 }
 
@@ -219,56 +216,58 @@ static __attribute__((noinline)) void outer_products(size_t points, int n, bool 
 static size_t wino_scratch_reals(int span, const zs_conv2d *d) {
     const wino w = wino_dims(span, d);
     const size_t zeros = w.Cp > w.Kp ? w.Cp : w.Kp;
-    return points_of(span) * ((size_t)w.batch * (w.Cp + w.Kp) + (size_t)d->C * w.Kp) + zeros;
+    return (size_t)w.batch * (w.ld_c + w.ld_k) + (size_t)d->C * w.ld_k + zeros;
 }
 
 typedef struct buffers {
     real *c, *k, *du, *zeros; /* transforms with C and K channels */
 } buffers;
 
-INLINE buffers lay_out(int span, const zs_conv2d *d, const wino *w, real *scratch) {
+INLINE buffers lay_out(const zs_conv2d *d, const wino *w, real *scratch) {
     buffers b = {.c = scratch};
-    b.k = b.c + points_of(span) * (size_t)w->batch * w->Cp;
-    b.du = b.k + points_of(span) * (size_t)w->batch * w->Kp;
-    b.zeros = b.du + points_of(span) * (size_t)d->C * w->Kp;
+    b.k = b.c + (size_t)w->batch * w->ld_c;
+    b.du = b.k + (size_t)w->batch * w->ld_k;
+    b.zeros = b.du + (size_t)d->C * w->ld_k;
     memset(b.zeros, 0, (w->Cp > w->Kp ? w->Cp : w->Kp) * sizeof(real));
     return b;
 }
 
-/* out[t][C/VL][e][VL] of n tiles: V of patches or X of tiles */
+/* [t][C / VL][e][VL] of n tiles: V of patches or X of tiles */
 INLINE void read_batch(int span, bool tile, bool relu, const wino *w, tile_at t, int n, int C, const zs_view *x,
-                       const real *zeros, real *out) {
+                       const real *zeros, size_t ld, real *out) {
     const int size = tile ? span : patch_of(span), before = tile ? 0 : 1;
-    for (int i = 0; i < n; i++, next_tile(span, w, &t)) {
+    for (int i = 0; i < n; i++, next_tile(span, w, &t), out += ld) {
         const source s = source_at(size, w, x, t.n, t.h - before, t.w - before, zeros);
-        int c = 0;
-        for (; C - c >= VL; c += VL, out += points_of(span) * VL) {
-            if (span == 4 && tile)
-                (relu ? tile4_relu : tile4)(&s, c, out);
+        real *to = out;
+        for (int c = 0; c < C; c += VL, to += points_of(span) * VL)
+            if (C - c < VL)
+                source_tail(span, tile, relu, C - c, &s, c, to);
+            else if (span == 4 && tile)
+                (relu ? tile4_relu : tile4)(&s, c, to);
             else if (span == 4)
-                (relu ? patch4_relu : patch4)(&s, c, out);
+                (relu ? patch4_relu : patch4)(&s, c, to);
             else if (tile)
-                (relu ? tile2_relu : tile2)(&s, c, out);
+                (relu ? tile2_relu : tile2)(&s, c, to);
             else
-                (relu ? patch2_relu : patch2)(&s, c, out);
-        }
-        if (c < C) {
-            source_tail(span, tile, relu, C - c, &s, c, out);
-            out += points_of(span) * VL;
-        }
+                (relu ? patch2_relu : patch2)(&s, c, to);
     }
 }
 
-INLINE void write_batch(int span, const wino *w, tile_at t, int n, int K, const real *m, const sink *to) {
-    for (int i = 0; i < n; i++, next_tile(span, w, &t)) {
-        const bool whole = t.h + span <= w->H && t.w + span <= w->W && !to->add;
-        for (int k = 0; k < K; k += VL, m += points_of(span) * VL)
+INLINE void write_batch(int span, const wino *w, tile_at t, int n, int K, const real *m, size_t ld, const sink *to) {
+    for (int i = 0; i < n; i++, next_tile(span, w, &t), m += ld) {
+        const bool whole = t.h + span <= w->H && t.w + span <= w->W;
+        const real *from = m;
+        for (int k = 0; k < K; k += VL, from += points_of(span) * VL)
             if (!whole || K - k < VL)
-                output_any(span, K - k, w, t, k, m, to);
+                output_any(span, K - k, w, t, k, from, to);
+            else if (span == 4 && to->add)
+                (to->x ? output4_masked_add : output4_add)(w, t, k, from, to);
             else if (span == 4)
-                (to->x ? output4_masked : output4)(w, t, k, m, to);
+                (to->x ? output4_masked : output4)(w, t, k, from, to);
+            else if (to->add)
+                (to->x ? output2_masked_add : output2_add)(w, t, k, from, to);
             else
-                (to->x ? output2_masked : output2)(w, t, k, m, to);
+                (to->x ? output2_masked : output2)(w, t, k, from, to);
     }
 }
 
@@ -279,14 +278,14 @@ INLINE void skip_tiles(int span, const wino *w, int n, tile_at *t) {
 INLINE void forward(int span, const zs_conv2d *d, int n0, int n1, const zs_view *x, const real *packed,
                     const real *bias, const zs_view *y, real *scratch) {
     const wino w = wino_dims(span, d);
-    const buffers b = lay_out(span, d, &w, scratch);
+    const buffers b = lay_out(d, &w, scratch);
     const sink to = {.y = y, .bias = bias};
     tile_at t = {.n = n0};
-    for (int left = (n1 - n0) * w.rows * w.columns; left > 0; left -= w.batch) {
+    for (int left = (n1 - n0) * wino_tiles(span, d); left > 0; left -= w.batch) {
         const int n = min_int(w.batch, left);
-        read_batch(span, false, d->relu, &w, t, n, d->C, x, b.zeros, b.c);
-        point_products(points_of(span), n, d->C, w.Cp, w.Kp, b.c, packed, b.k);
-        write_batch(span, &w, t, n, d->K, b.k, &to);
+        read_batch(span, false, d->relu, &w, t, n, d->C, x, b.zeros, w.ld_c, b.c);
+        point_products(points_of(span), n, d->C, w.Kp, w.ld_c, w.ld_k, b.c, packed, b.k);
+        write_batch(span, &w, t, n, d->K, b.k, w.ld_k, &to);
         skip_tiles(span, &w, n, &t);
     }
 }
@@ -295,21 +294,21 @@ INLINE void forward(int span, const zs_conv2d *d, int n0, int n1, const zs_view 
 INLINE void backward(int span, const zs_conv2d *d, int n0, int n1, const zs_view *x, const zs_view *dy,
                      const real *packed, const zs_view *dx, bool add, real *dw, real *scratch) {
     const wino w = wino_dims(span, d);
-    const buffers b = lay_out(span, d, &w, scratch);
+    const buffers b = lay_out(d, &w, scratch);
     const real *const back = packed ? packed + points_of(span) * (size_t)d->C * w.Kp : NULL;
     const sink to = {.y = dx, .x = d->relu ? x : NULL, .add = add};
     tile_at t = {.n = n0};
     bool more = false;
-    for (int left = (n1 - n0) * w.rows * w.columns; left > 0; left -= w.batch, more = true) {
+    for (int left = (n1 - n0) * wino_tiles(span, d); left > 0; left -= w.batch, more = true) {
         const int n = min_int(w.batch, left);
-        read_batch(span, false, false, &w, t, n, d->K, dy, b.zeros, b.k);
+        read_batch(span, false, false, &w, t, n, d->K, dy, b.zeros, w.ld_k, b.k);
         if (dw) {
-            read_batch(span, true, d->relu, &w, t, n, d->C, x, b.zeros, b.c);
-            outer_products(points_of(span), n, more, d->C, w.Cp, w.Kp, b.c, b.k, b.du);
+            read_batch(span, true, d->relu, &w, t, n, d->C, x, b.zeros, w.ld_c, b.c);
+            outer_products(points_of(span), n, more, d->C, w.Kp, w.ld_c, w.ld_k, b.c, b.k, b.du);
         }
         if (dx) {
-            point_products(points_of(span), n, d->K, w.Kp, w.Cp, b.k, back, b.c);
-            write_batch(span, &w, t, n, d->C, b.c, &to);
+            point_products(points_of(span), n, d->K, w.Cp, w.ld_k, w.ld_c, b.k, back, b.c);
+            write_batch(span, &w, t, n, d->C, b.c, w.ld_c, &to);
         }
         skip_tiles(span, &w, n, &t);
     }
@@ -319,9 +318,9 @@ INLINE void backward(int span, const zs_conv2d *d, int n0, int n1, const zs_view
 /* For the slots: `span` becomes a constant. */
 static void wino_pack(int span, const zs_conv2d *d, const real *weights, real *packed) {
     if (span == 4)
-        pack_filters(4, d, weights, packed);
+        pack(4, d, weights, packed);
     else
-        pack_filters(2, d, weights, packed);
+        pack(2, d, weights, packed);
 }
 
 static void wino_fwd(int span, const zs_conv2d *d, int n0, int n1, const zs_view *x, const real *packed,

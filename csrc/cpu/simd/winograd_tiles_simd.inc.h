@@ -89,9 +89,9 @@ INLINE void transform_filter_gradient(int span, const vec *m, vec *o) {
 /* --- where tiles lie ------------------------------------------------------------------------------------------------- */
 
 typedef struct wino {
-    int H, W, rows, columns; /* of an image; of its tiles */
-    int batch; /* tiles that are worked on together */
+    int H, W, batch; /* an image; tiles that are worked on together */
     size_t Cp, Kp; /* channels up to whole vectors */
+    size_t ld_c, ld_k; /* reals from tile to tile: a cache line more than needed, or all may fall into one set */
 } wino;
 
 typedef struct tile_at {
@@ -269,14 +269,18 @@ OUT_OF_LINE source_tail(int span, bool tile, bool relu, int n, const source *s, 
     else
         FOR_PATCH_ROWS(2, source_rows, false, relu, n, s, c, out);
 }
-#define OUTPUT_VECTOR(name, span, masked) \
+#define OUTPUT_VECTOR(name, span, masked, add)                                           \
     OUT_OF_LINE name(const wino *w, tile_at t, int k, const real *m, const sink *to) { \
-        FOR_OUTPUT_ROWS(span, output_rows, true, masked, false, VL, w, t, k, m, to); \
+        FOR_OUTPUT_ROWS(span, output_rows, true, masked, add, VL, w, t, k, m, to);     \
     }
-OUTPUT_VECTOR(output4, 4, false)
-OUTPUT_VECTOR(output4_masked, 4, true)
-OUTPUT_VECTOR(output2, 2, false)
-OUTPUT_VECTOR(output2_masked, 2, true)
+OUTPUT_VECTOR(output4, 4, false, false)
+OUTPUT_VECTOR(output4_add, 4, false, true)
+OUTPUT_VECTOR(output4_masked, 4, true, false)
+OUTPUT_VECTOR(output4_masked_add, 4, true, true)
+OUTPUT_VECTOR(output2, 2, false, false)
+OUTPUT_VECTOR(output2_add, 2, false, true)
+OUTPUT_VECTOR(output2_masked, 2, true, false)
+OUTPUT_VECTOR(output2_masked_add, 2, true, true)
 OUT_OF_LINE output_any(int span, int n, const wino *w, tile_at t, int k, const real *m, const sink *to) {
     if (span == 4)
         FOR_OUTPUT_ROWS(4, output_rows, false, to->x != NULL, to->add, n, w, t, k, m, to);
