@@ -19,6 +19,7 @@ typedef enum zs_algo {
     ZS_ALGO_DIRECT, /* sums of products, as the formula: keeps signs */
     ZS_ALGO_AUTO,   /* the fastest that keeps float32 gradients within their bounds */
     ZS_ALGO_F4,     /* Winograd F(4x4, 3x3) where it applies */
+    ZS_ALGO_F2,     /* Winograd F(2x2, 3x3): rounds like direct sums, keeps signs */
     ZS_N_ALGOS
 } zs_algo;
 

@@ -106,13 +106,13 @@ static int get_loss(const char *name, zs_loss *loss) {
 }
 
 static int get_algo(const char *name, zs_algo *algo) {
-    static const char *const names[ZS_N_ALGOS] = {"direct", "auto", "f4"};
+    static const char *const names[ZS_N_ALGOS] = {"direct", "auto", "f4", "f2"};
     for (int i = 0; i < ZS_N_ALGOS; i++)
         if (strcmp(names[i], name) == 0) {
             *algo = (zs_algo)i;
             return 0;
         }
-    PyErr_Format(PyExc_ValueError, "algo: expected 'auto', 'direct' or 'f4', got '%.60s'", name);
+    PyErr_Format(PyExc_ValueError, "algo: expected 'auto', 'direct', 'f2' or 'f4', got '%.60s'", name);
     return -1;
 }
 

@@ -166,9 +166,11 @@ static bool conv_ready(conv *v, const array *x, const array *w, const array *y) 
     const int groups = v->d.groups;
     v->d.C = x->C, v->d.H = x->H, v->d.W = x->W, v->d.K = y->C, v->d.P = y->H, v->d.Q = y->W;
     v->d.relu = v->relu;
-    const bool is_f4 = strcmp(v->algo, "f4") == 0, is_auto = strcmp(v->algo, "auto") == 0;
-    v->d.algo = is_f4 ? ZS_ALGO_F4 : is_auto ? ZS_ALGO_AUTO : ZS_ALGO_DIRECT;
-    if (!expect(is_f4 || is_auto || strcmp(v->algo, "direct") == 0, "algo 'direct', 'auto' or 'f4'")) return false;
+    static const char *const algos[ZS_N_ALGOS] = {"direct", "auto", "f4", "f2"};
+    int algo = 0;
+    while (algo < ZS_N_ALGOS && strcmp(v->algo, algos[algo]) != 0) algo++;
+    if (!expect(algo < ZS_N_ALGOS, "algo 'direct', 'auto', 'f4' or 'f2'")) return false;
+    v->d.algo = (zs_algo)algo;
     return expect(groups > 0 && w->ndim == 4 && w->type == x->type && w->C == y->C && w->W * groups == x->C &&
                       y->C % groups == 0,
                   "weights (R, S, C / groups, K)");

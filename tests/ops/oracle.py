@@ -45,6 +45,7 @@ ROUNDINGS = {
     "conv2d_bwd_x": 1,
     "conv2d_bwd_w": 1,
     "conv2d_f4": 37,  # three transforms along two axes, up to 6 products and sums each; the product
+    "conv2d_f2": 9,  # the same, up to 2 sums each, exact products; the filter's rounding
     "bn_stats": 3,  # difference, square or division, join
     "bn_fwd": 2,  # difference, product
     "bn_bwd_sums": 2,  # difference, product

@@ -1,4 +1,4 @@
-"""3x3 convolutions by Winograd's F(4x4, 3x3): within the error that its formula explains."""
+"""3x3 convolutions by Winograd's F(4x4) and F(2x2): within the error that the formula explains."""
 
 from __future__ import annotations
 
@@ -24,28 +24,40 @@ from .oracle import (
 )
 from .test_conv2d import CASES, Conv, Problem, problem, same
 
-# F(4x4, 3x3) with the points 0, 1, -1, 2, -2, infinity (Lavin and Gray, CVPR 2016, section 4.3)
-A_T = np.array([[1, 1, 1, 1, 1, 0], [0, 1, -1, 2, -2, 0], [0, 1, 1, 4, 4, 0], [0, 1, -1, 8, -8, 1]])
-B_T = np.array(
-    [
-        [4, 0, -5, 0, 1, 0],
-        [0, -4, -4, 1, 1, 0],
-        [0, 4, -4, -1, 1, 0],
-        [0, -2, -1, 2, 1, 0],
-        [0, 2, -1, -2, 1, 0],
-        [0, 4, 0, -5, 0, 1],
-    ]
+# A^T, B^T and G of F(m x m, 3x3) (Lavin and Gray, CVPR 2016, sections 4.1 and 4.3): the points
+# 0, 1, -1, infinity, and for m = 4 also 2 and -2
+F2 = (
+    np.array([[1, 1, 1, 0], [0, 1, -1, 1]]),
+    np.array([[1, 0, -1, 0], [0, 1, 1, 0], [0, -1, 1, 0], [0, -1, 0, 1]]),
+    np.array([[2, 0, 0], [1, 1, 1], [1, -1, 1], [0, 0, 2]]) / 2,
 )
-G = np.array([[6, 0, 0], [-4, -4, -4], [-4, 4, -4], [1, 2, 4], [1, -2, 4], [0, 0, 24]]) / 24
-F4_CASES = [
+F4 = (
+    np.array([[1, 1, 1, 1, 1, 0], [0, 1, -1, 2, -2, 0], [0, 1, 1, 4, 4, 0], [0, 1, -1, 8, -8, 1]]),
+    np.array(
+        [
+            [4, 0, -5, 0, 1, 0],
+            [0, -4, -4, 1, 1, 0],
+            [0, 4, -4, -1, 1, 0],
+            [0, -2, -1, 2, 1, 0],
+            [0, 2, -1, -2, 1, 0],
+            [0, 4, 0, -5, 0, 1],
+        ]
+    ),
+    np.array([[6, 0, 0], [-4, -4, -4], [-4, 4, -4], [1, 2, 4], [1, -2, 4], [0, 0, 24]]) / 24,
+)
+MATRICES: dict[_testing.Algo, tuple[Array, Array, Array]] = {"f2": F2, "f4": F4}
+WINOGRAD_CASES = [
     same(16, 16, 3, size=(8, 8)),
     same(17, 20, 3, size=(5, 9), bias=True, n=3),
     same(32, 16, 3, size=(4, 4), n=5),
     same(3, 5, 3, size=(1, 6)),
     same(1, 1, 3, size=(1, 1), n=1),
     same(48, 35, 3, size=(6, 7)),
+    same(16, 33, 3, size=(2, 11), n=3),
+    same(18, 64, 3, size=(12, 16), n=1),
 ]
-every_f4_case = pytest.mark.parametrize("case", F4_CASES, ids=str)
+every_case = pytest.mark.parametrize("case", WINOGRAD_CASES, ids=str)
+every_algo = pytest.mark.parametrize("algo", MATRICES)
 
 
 class Winograd:
@@ -55,49 +67,53 @@ class Winograd:
     is at most (roundings on the way) units of the result's twin.
     """
 
-    def __init__(self, p: Problem, relu: bool, *, absolute: bool) -> None:
-        f = np.abs if absolute else np.positive
-        n, h, w, _ = p.x.shape
-        self.shape, self.rows, self.columns = p.x.shape, -(-h // 4), -(-w // 4)
-        ends = ((0, 0), (1, 4 * self.rows + 1 - h), (1, 4 * self.columns + 1 - w), (0, 0))
-        x = np.pad(f(np.maximum(p.x, 0) if relu else p.x).astype(np.float64), ends)
-        tiles = np.lib.stride_tricks.sliding_window_view(x, (6, 6), (1, 2))[:, ::4, ::4]
-        dy = np.pad(f(p.dy).astype(np.float64), [(0, 0), (0, -h % 4), (0, -w % 4), (0, 0)])
-        dy = dy.reshape(n, self.rows, 4, self.columns, 4, -1).transpose(0, 1, 3, 5, 2, 4)
-        self.a, self.b, g = f(A_T), f(B_T), f(G)
-        self.g, self.bias = g, f(p.b.astype(np.float64)) * p.case.bias
-        self.u = np.einsum("ir,rsck,js->ckij", g, f(p.w).astype(np.float64), g)
-        self.v = self.b @ tiles @ self.b.T
-        self.z = self.a.T @ dy @ self.a
+    def __init__(self, p: Problem, algo: _testing.Algo, relu: bool, *, absolute: bool) -> None:
+        self.f = np.abs if absolute else np.positive
+        self.a, self.b, self.g = map(self.f, MATRICES[algo])
+        self.span = len(self.a)
+        self.x = self.f(np.maximum(p.x, 0) if relu else p.x).astype(np.float64)
+        self.dy = self.f(p.dy).astype(np.float64)
+        self.w = self.f(p.w).astype(np.float64)
+        self.bias = self.f(p.b.astype(np.float64)) * p.case.bias
 
-    def y(self) -> Array:
-        tiles = self.a @ np.einsum("nijcef,ckef->nijkef", self.v, self.u) @ self.a.T
-        n, h, w, _ = self.shape
-        y = tiles.transpose(0, 1, 4, 2, 5, 3).reshape(n, 4 * self.rows, 4 * self.columns, -1)
-        out: Array = y[:, :h, :w] + self.bias
+    def tiles(self, x: Array, margin: int) -> Array:
+        """(N, rows, columns, C, size, size): tiles with so many pixels around them."""
+        m = self.span
+        ends = [(margin, -size % m + margin) for size in x.shape[1:3]]
+        size = m + 2 * margin
+        windows = np.lib.stride_tricks.sliding_window_view(
+            np.pad(x, [(0, 0), *ends, (0, 0)]), (size, size), (1, 2)
+        )
+        return windows[:, ::m, ::m]
+
+    def convolve(self, x: Array, w: Array) -> Array:
+        u = np.einsum("ir,rsck,js->ckij", self.g, w, self.g)
+        v = self.b @ self.tiles(x, 1) @ self.b.T
+        tiles = self.a @ np.einsum("nijcef,ckef->nijkef", v, u) @ self.a.T
+        n, rows, columns, k, m, _ = tiles.shape
+        y = tiles.transpose(0, 1, 4, 2, 5, 3).reshape(n, m * rows, m * columns, k)
+        out: Array = y[:, : x.shape[1], : x.shape[2]]
         return out
 
+    def y(self) -> Array:
+        return self.convolve(self.x, self.w) + self.bias
+
     def dx(self) -> Array:
-        tiles = self.b.T @ np.einsum("nijkef,ckef->nijcef", self.z, self.u) @ self.b
-        n, h, w, c = self.shape
-        dx = np.zeros((n, 4 * self.rows + 2, 4 * self.columns + 2, c))
-        for i in range(self.rows):
-            for j in range(self.columns):
-                window = dx[:, 4 * i : 4 * i + 6, 4 * j : 4 * j + 6]
-                window += tiles[:, i, j].transpose(0, 2, 3, 1)
-        return dx[:, 1 : h + 1, 1 : w + 1]
+        return self.convolve(self.dy, self.w[::-1, ::-1].swapaxes(2, 3))
 
     def dw(self) -> Array:
-        g, v, z = self.g, self.v, self.z
-        dw: Array = np.einsum("er,nijcef,nijkef,fs->rsck", g, v, z, g, optimize=True)
-        return dw
+        z = self.b @ self.tiles(self.dy, 1) @ self.b.T
+        x = self.a.T @ self.tiles(self.x, 0) @ self.a
+        dw: Array = np.einsum("er,nijcef,nijkef,fs->rsck", self.g, x, z, self.g, optimize=True)
+        return dw[::-1, ::-1]
 
 
-@every_f4_case
-def test_winograd_formula_is_the_convolution(case: Conv) -> None:
+@every_algo
+@every_case
+def test_winograd_formula_is_the_convolution(case: Conv, algo: _testing.Algo) -> None:
     """So that its absolute twin bounds the right thing."""
     p = problem(case, np.float64)
-    formula = Winograd(p, False, absolute=False)
+    formula = Winograd(p, algo, False, absolute=False)
     assert_close(formula.y(), p.y(False)[0], 1e-10, "y")
     assert_close(formula.dx(), p.dx(False, False)[0], 1e-10, "dx")
     assert_close(formula.dw(), p.dw(False)[0], 1e-10, "dw")
@@ -109,19 +125,22 @@ def is_fast(p: Problem, table: str, algo: _testing.Algo) -> bool:
 
 @every_table
 @pytest.mark.parametrize("relu", [False, True])
-@every_f4_case
-def test_conv2d_by_winograd_is_within_its_bound(case: Conv, relu: bool, table: str) -> None:
+@every_algo
+@every_case
+def test_conv2d_by_winograd_is_within_its_bound(
+    case: Conv, algo: _testing.Algo, relu: bool, table: str
+) -> None:
     p = problem(case, np.float32)
-    assert is_fast(p, table, "f4") == (table != "reference")
-    twin, geometry = Winograd(p, relu, absolute=True), case.geometry
+    assert is_fast(p, table, algo) == (table != "reference")
+    twin, geometry = Winograd(p, algo, relu, absolute=True), case.geometry
     passes = nhwc(ops.relu_backward(nchw(p.x), 1.0)) if relu else 1.0
-    n_tiles = case.n * twin.rows * twin.columns
+    n_tiles = case.n * -(-case.size[0] // twin.span) * -(-case.size[1] // twin.span)
     sums, sizes = (f(p.dy).sum((0, 1, 2), dtype=np.float64) for f in (np.positive, np.abs))
     y_limit, dx_limit, dw_limit, db_limit = (
-        bound("conv2d_f4", terms, size, np.float32)
+        bound(f"conv2d_{algo}", terms, size, np.float32)
         for terms, size in [
             (case.c + 1, twin.y()),
-            (case.k + 5, twin.dx() * passes + abs(p.before)),  # four tiles overlap
+            (case.k + 1, twin.dx() * passes + abs(p.before)),
             (n_tiles, twin.dw()),
             (case.n * case.out[0] * case.out[1], sizes),
         ]
@@ -133,7 +152,7 @@ def test_conv2d_by_winograd_is_within_its_bound(case: Conv, relu: bool, table: s
         if case.bias:
             assert_close(got_db, sums, db_limit, "db")
 
-    options: dict[str, Any] = {**geometry, "relu": relu, "algo": "f4"}
+    options: dict[str, Any] = {**geometry, "relu": relu, "algo": algo}
     run_kernel(
         lambda x, out: _testing.conv2d_fwd(table, x, p.w, p.bias, out, **options),
         [p.x],
@@ -180,22 +199,24 @@ def test_conv2d_by_winograd_is_within_its_bound(case: Conv, relu: bool, table: s
 def test_winograd_is_used_where_it_may_be(dtype: Any, table: str) -> None:
     """Never unasked for, in double, or for anything but plain 3x3 filters."""
     fast = table != "reference" and dtype is np.float32
-    for case in F4_CASES:
+    for case in WINOGRAD_CASES:
         p = problem(case, dtype)
         assert not is_fast(p, table, "direct")
-        assert is_fast(p, table, "f4") == fast
+        assert is_fast(p, table, "f4") == is_fast(p, table, "f2") == fast
         wide = min(case.c, case.k) >= 16 and min(case.size) >= 4
         assert is_fast(p, table, "auto") == (fast and wide)
     for case in CASES:
         plain = case.groups == 1 and case.geometry == same(case.c, case.k, 3).geometry
         if case.kernel != (3, 3) or not plain:
             assert not is_fast(problem(case, dtype), table, "f4")
+            assert not is_fast(problem(case, dtype), table, "f2")
 
 
 @every_table
-def test_winograd_touches_its_block_only_and_keeps_nan(table: str) -> None:
+@every_algo
+def test_winograd_touches_its_block_only_and_keeps_nan(algo: _testing.Algo, table: str) -> None:
     p = Problem(same(17, 20, 3, size=(5, 9), n=5), np.float32)
-    options: dict[str, Any] = {**p.case.geometry, "relu": True, "algo": "f4"}
+    options: dict[str, Any] = {**p.case.geometry, "relu": True, "algo": algo}
 
     def fwd(y: Array, **block: Any) -> None:
         _testing.conv2d_fwd(table, p.x, p.w, None, y, **options, **block)

@@ -8,38 +8,47 @@ static zs_algo ZS_ISA(conv2d_algo)(const zs_conv2d *d) {
                          w->pad_w == 1 && w->dil_h == 1 && w->dil_w == 1 && d->groups == 1;
     if (ZS_DTYPE == ZS_F64 || !applies || d->algo == ZS_ALGO_DIRECT) return ZS_ALGO_DIRECT;
     if (d->algo == ZS_ALGO_AUTO && (d->C < 16 || d->K < 16 || d->H < 4 || d->W < 4)) return ZS_ALGO_DIRECT;
-    return ZS_ALGO_F4;
+    return d->algo == ZS_ALGO_F2 ? ZS_ALGO_F2 : ZS_ALGO_F4;
 }
 
-static bool is_wino(const zs_conv2d *d) { return ZS_ISA(conv2d_algo)(d) == ZS_ALGO_F4; }
+/* Of Winograd's tiles; 0 where sums are direct. */
+static int span_of(const zs_conv2d *d) {
+    const zs_algo algo = ZS_ISA(conv2d_algo)(d);
+    return algo == ZS_ALGO_F4 ? 4 : algo == ZS_ALGO_F2 ? 2 : 0;
+}
 
 static size_t ZS_ISA(conv2d_packed_bytes)(const zs_conv2d *d) {
-    return is_wino(d) ? wino_packed_reals(d) * sizeof(real) : direct_packed_bytes(d);
+    const int span = span_of(d);
+    return span ? wino_packed_reals(span, d) * sizeof(real) : direct_packed_bytes(d);
 }
 
 static void ZS_ISA(conv2d_pack)(const zs_conv2d *d, const void *w, void *packed) {
-    if (is_wino(d))
-        wino_pack(d, w, packed);
+    const int span = span_of(d);
+    if (span)
+        wino_pack(span, d, w, packed);
     else
         direct_pack(d, w, packed);
 }
 
 static size_t ZS_ISA(conv2d_scratch_bytes)(const zs_conv2d *d) {
-    return is_wino(d) ? wino_scratch_reals(d) * sizeof(real) : direct_scratch_bytes(d);
+    const int span = span_of(d);
+    return span ? wino_scratch_reals(span, d) * sizeof(real) : direct_scratch_bytes(d);
 }
 
 static void ZS_ISA(conv2d_fwd)(const zs_conv2d *d, int n0, int n1, const zs_view *x, const void *packed,
                                const void *bias, const zs_view *y, void *scratch) {
-    if (is_wino(d))
-        wino_fwd(d, n0, n1, x, packed, bias, y, scratch);
+    const int span = span_of(d);
+    if (span)
+        wino_fwd(span, d, n0, n1, x, packed, bias, y, scratch);
     else
         direct_fwd(d, n0, n1, x, packed, bias, y, scratch);
 }
 
 static void ZS_ISA(conv2d_bwd_x)(const zs_conv2d *d, int n0, int n1, const zs_view *dy, const void *packed,
                                  const zs_view *x, const zs_view *dx, bool add, void *scratch) {
-    if (is_wino(d))
-        wino_bwd(d, n0, n1, x, dy, packed, dx, add, NULL, scratch);
+    const int span = span_of(d);
+    if (span)
+        wino_bwd(span, d, n0, n1, x, dy, packed, dx, add, NULL, scratch);
     else
         direct_bwd_x(d, n0, n1, dy, packed, x, dx, add, scratch);
 }
@@ -53,16 +62,17 @@ static void wino_bias(const zs_conv2d *d, int n0, int n1, const zs_view *dy, rea
 
 static void ZS_ISA(conv2d_bwd_w)(const zs_conv2d *d, int n0, int n1, const zs_view *x, const zs_view *dy, void *dw,
                                  void *db, void *scratch) {
-    if (!is_wino(d)) {
+    const int span = span_of(d);
+    if (!span) {
         direct_bwd_w(d, n0, n1, x, dy, dw, db, scratch);
         return;
     }
-    wino_bwd(d, n0, n1, x, dy, NULL, NULL, false, dw, scratch);
+    wino_bwd(span, d, n0, n1, x, dy, NULL, NULL, false, dw, scratch);
     wino_bias(d, n0, n1, dy, db);
 }
 
 static void ZS_ISA(conv2d_bwd)(const zs_conv2d *d, int n0, int n1, const zs_view *x, const zs_view *dy,
                                const void *packed, const zs_view *dx, bool add, void *dw, void *db, void *scratch) {
-    wino_bwd(d, n0, n1, x, dy, packed, dx, add, dw, scratch);
+    wino_bwd(span_of(d), d, n0, n1, x, dy, packed, dx, add, dw, scratch);
     wino_bias(d, n0, n1, dy, db);
 }

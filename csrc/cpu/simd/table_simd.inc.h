@@ -4,6 +4,8 @@
 #include "cpu/simd/conv2d_simd.inc.h"
 
 #include "cpu/simd/conv2d_weights_simd.inc.h"
+#include "cpu/simd/winograd_tiles_simd.inc.h"
+
 #include "cpu/simd/winograd_simd.inc.h"
 
 #include "cpu/simd/conv2d_algo.inc.h"

@@ -1,474 +1,340 @@
-/* Winograd convolution F(4x4, 3x3) (Winograd 1980; Lavin and Gray, CVPR 2016): 3x3 filters, stride 1, padding 1, one group.
+/* Winograd convolution F(m x m, 3x3), m = 4 or 2 (Winograd 1980; Lavin and Gray, CVPR 2016): 3x3 filters, stride 1,
+   padding 1, one group.
 
-   A tile is 4x4 outputs and the 6x6 inputs they see. With the points 0, 1, -1, 2, -2 and infinity,
-       U = G w G^T,   V = B^T x B,   y = A^T (sum_c U_c V_c) A          36 products in place of 144
-   and, as its exact adjoint, for backward:
-       Z = A dy A^T,  dx = B (sum_k U_k Z_k) B^T,   dw = G^T (sum_tiles V Z) G
-   so Z and V are formed once and serve both gradients. Element e = 6 i + j of a transform is a matrix product of its
-   own, over tiles and channels. Tiles go in batches that stay in cache, V and Z as [36][tile][channels].
+   A tile is m x m pixels and its patch the (m + 2) x (m + 2) pixels around them. With matrices A, B, G of the points 0, 1,
+   -1 and infinity, and for m = 4 also 2 and -2,
 
-   The transforms divide by up to 24 and multiply by up to 8 twice, so an output carries some ten times the rounding of
-   a direct sum: docs and tests hold it to 5e-6 of the largest output and dw to 1e-4 of its root mean square. */
+       y  = A^T (sum_c U_c V_c) A        U = G w G^T,    V = B^T x B, x a patch     36 (16) products in place of 144 (36)
+       dx = A^T (sum_k U'_k Z_k) A       U' = G w' G^T,  Z = B^T dy B, dy a patch   w': the filter turned by half a circle
+       dw' = G^T (sum_tiles X Z) G       X = A x A^T, x a tile
 
-enum { SPAN = 4, PATCH = 6, N_POINTS = 36, TILE_BATCH = 16 };
+   so a backward pass forms Z once for both gradients, and writes each pixel of dx once. Element e of a transform is a
+   matrix product of its own, over tiles and channels. Tiles go in batches that stay in cache: [e][tile][channels].
 
-typedef struct wino {
-    int C, K, H, W, rows, columns;
-    size_t Cp, Kp; /* channels up to whole vectors */
-} wino;
+   F(4x4): the transforms divide by up to 24 and multiply by up to 8 twice, so an output carries some ten times the
+   rounding of a direct sum: docs and tests hold it to 5e-6 of the largest output and dw to 1e-4 of its root mean square.
+   F(2x2) adds and halves: its rounding is that of a direct sum. */
 
-static wino wino_dims(const zs_conv2d *d) {
-    return (wino){d->C,           d->K, d->H, d->W, (d->H + SPAN - 1) / SPAN, (d->W + SPAN - 1) / SPAN, round_vec(d->C),
-                  round_vec(d->K)};
+enum {
+    TILES = ZS_ACCUMULATORS >= 24 ? 8 : 6,    /* of a block of products, times two vectors */
+    CHANNELS = ZS_ACCUMULATORS >= 24 ? 8 : 4, /* of a block of outer products, likewise */
+    LINE = ZS_ALIGN / sizeof(real),
+};
+
+INLINE size_t points_of(int span) { return (size_t)(patch_of(span) * patch_of(span)); }
+
+static wino wino_dims(int span, const zs_conv2d *d) {
+    wino w = {.H = d->H, .W = d->W, .batch = span == 4 ? 16 : 32, .Cp = round_vec(d->C), .Kp = round_vec(d->K)};
+    w.ld_c = points_of(span) * w.Cp + LINE;
+    w.ld_k = points_of(span) * w.Kp + LINE;
+    return w;
 }
 
-/* --- the four one-dimensional transforms ----------------------------------------------------------------------------- */
-
-/* B^T */
-INLINE void transform_input(const vec d[PATCH], vec o[PATCH]) {
-    const vec a = d[4] - 4 * d[2], b = d[3] - 4 * d[1], c = d[4] - d[2], e = 2 * (d[3] - d[1]);
-    o[0] = 4 * d[0] + (d[4] - 5 * d[2]);
-    o[1] = a + b;
-    o[2] = a - b;
-    o[3] = c + e;
-    o[4] = c - e;
-    o[5] = 4 * d[1] + (d[5] - 5 * d[3]);
-}
-
-/* A^T */
-INLINE void transform_output(const vec m[PATCH], vec o[SPAN]) {
-    const vec a = m[1] + m[2], b = m[1] - m[2], c = m[3] + m[4], e = m[3] - m[4];
-    o[0] = m[0] + a + c;
-    o[1] = b + 2 * e;
-    o[2] = a + 4 * c;
-    o[3] = b + 8 * e + m[5];
-}
-
-/* A */
-INLINE void transform_gradient(const vec y[SPAN], vec o[PATCH]) {
-    const vec a = y[0] + y[2], b = y[1] + y[3], c = y[0] + 4 * y[2], e = 2 * y[1] + 8 * y[3];
-    o[0] = y[0];
-    o[1] = a + b;
-    o[2] = a - b;
-    o[3] = c + e;
-    o[4] = c - e;
-    o[5] = y[3];
-}
-
-/* B */
-INLINE void transform_back(const vec m[PATCH], vec o[PATCH]) {
-    const vec p = m[1] + m[2], q = m[1] - m[2], r = m[3] + m[4], s = 2 * (m[3] - m[4]);
-    o[0] = 4 * m[0];
-    o[1] = 4 * (m[5] - q) - s;
-    o[2] = -5 * m[0] - (4 * p + r);
-    o[3] = q + (s - 5 * m[5]);
-    o[4] = m[0] + (p + r);
-    o[5] = m[5];
-}
+static int wino_tiles(int span, const zs_conv2d *d) { return ((d->H + span - 1) / span) * ((d->W + span - 1) / span); }
 
 /* --- weights --------------------------------------------------------------------------------------------------------- */
 
-static const double FILTER[PATCH][3] = {{1.0 / 4, 0, 0},
-                                        {-1.0 / 6, -1.0 / 6, -1.0 / 6},
-                                        {-1.0 / 6, 1.0 / 6, -1.0 / 6},
-                                        {1.0 / 24, 1.0 / 12, 1.0 / 6},
-                                        {1.0 / 24, -1.0 / 12, 1.0 / 6},
-                                        {0, 0, 1}};
-
-static size_t wino_packed_reals(const zs_conv2d *d) {
-    const wino w = wino_dims(d);
-    return N_POINTS * ((size_t)w.C * w.Kp + (size_t)w.K * w.Cp);
+static size_t wino_packed_reals(int span, const zs_conv2d *d) {
+    const wino w = wino_dims(span, d);
+    return points_of(span) * ((size_t)d->C * w.Kp + (size_t)d->K * w.Cp);
 }
 
-/* U = G w G^T as [36][C][Kp] for forward and as [36][K][Cp] for backward. Each element is rounded once: sums in double. */
-static void wino_pack(const zs_conv2d *d, const real *weights, real *packed) {
-    const wino w = wino_dims(d);
-    real *forward = packed, *back = packed + N_POINTS * (size_t)w.C * w.Kp;
-    memset(packed, 0, wino_packed_reals(d) * sizeof(real));
-    double half[PATCH][3][VL];
-    for (int c = 0; c < w.C; c++)
-        for (int k = 0; k < w.K; k += VL) {
-            const int n = min_int(VL, w.K - k);
-            const real *from = weights + (size_t)c * (size_t)w.K + (size_t)k;
-            const size_t tap = (size_t)w.C * (size_t)w.K;
-            for (int i = 0; i < PATCH; i++)
-                for (int s = 0; s < 3; s++)
-                    for (int l = 0; l < n; l++)
-                        half[i][s][l] = FILTER[i][0] * (double)from[(size_t)s * tap + (size_t)l] +
-                                        FILTER[i][1] * (double)from[(size_t)(3 + s) * tap + (size_t)l] +
-                                        FILTER[i][2] * (double)from[(size_t)(6 + s) * tap + (size_t)l];
-            for (int i = 0; i < PATCH; i++)
-                for (int j = 0; j < PATCH; j++) {
-                    const size_t e = (size_t)(i * PATCH + j);
-                    real *to = forward + (e * (size_t)w.C + (size_t)c) * w.Kp + k;
-                    for (int l = 0; l < n; l++)
-                        to[l] = (real)(half[i][0][l] * FILTER[j][0] + half[i][1][l] * FILTER[j][1] +
-                                       half[i][2][l] * FILTER[j][2]);
-                }
-        }
-    for (size_t e = 0; e < N_POINTS; e++)
-        for (int k = 0; k < w.K; k++)
-            for (int c = 0; c < w.C; c++)
-                back[(e * (size_t)w.K + (size_t)k) * w.Cp + (size_t)c] =
-                    forward[(e * (size_t)w.C + (size_t)c) * w.Kp + (size_t)k];
-}
-
-/* dw = G^T dU G, with dU as [36][C][Kp] */
-static void wino_filter_gradient(const wino *w, const real *du, real *dw) {
-    for (int c = 0; c < w->C; c++)
-        for (int k = 0; k < w->K; k += VL) {
-            vec half[3][PATCH];
-            for (int j = 0; j < PATCH; j++)
-                for (int r = 0; r < 3; r++) {
-                    half[r][j] = (vec){0};
-                    for (int i = 0; i < PATCH; i++)
-                        half[r][j] += (real)FILTER[i][r] *
-                                      v_load(du + ((size_t)(i * PATCH + j) * (size_t)w->C + (size_t)c) * w->Kp + k);
-                }
-            for (int r = 0; r < 3; r++)
+/* out[e][I][O up to whole vectors] = G w G^T, filters as they are or turned; weight (r, s, i, o) lies at
+   w[(3 r + s) tap + i step_i + o step_o]. Each element is rounded once: sums in double. */
+INLINE void pack_filters(int span, bool turned, int I, int O, const real *w, size_t tap, size_t step_i, size_t step_o,
+                         real *out) {
+    const int patch = patch_of(span);
+    const size_t Op = round_vec(O);
+    for (int i = 0; i < I; i++)
+        for (int o = 0; o < O; o += VL) {
+            const int n = min_int(VL, O - o);
+            double filter[9][VL] = {{0}}, half[MAX_PATCH][3][VL];
+            for (int t = 0; t < 9; t++) {
+                const real *from = w + (size_t)(turned ? 8 - t : t) * tap + (size_t)i * step_i + (size_t)o * step_o;
+                for (int l = 0; l < n; l++) filter[t][l] = (double)from[(size_t)l * step_o];
+            }
+            for (int p = 0; p < patch; p++)
                 for (int s = 0; s < 3; s++) {
-                    vec sum = {0};
-                    for (int j = 0; j < PATCH; j++) sum += (real)FILTER[j][s] * half[r][j];
-                    v_store_n(dw + ((size_t)(r * 3 + s) * (size_t)w->C + (size_t)c) * (size_t)w->K + k, sum, w->K - k);
+                    const double *g = filter_row(span, p);
+                    for (int l = 0; l < VL; l++)
+                        half[p][s][l] = g[0] * filter[s][l] + g[1] * filter[3 + s][l] + g[2] * filter[6 + s][l];
+                }
+            for (int p = 0; p < patch; p++)
+                for (int q = 0; q < patch; q++) {
+                    const double *g = filter_row(span, q);
+                    real *to = out + ((size_t)(p * patch + q) * (size_t)I + (size_t)i) * Op + o;
+                    for (int l = 0; l < VL; l++)
+                        to[l] = (real)(g[0] * half[p][0][l] + g[1] * half[p][1][l] + g[2] * half[p][2][l]);
                 }
         }
 }
 
-/* --- tiles ------------------------------------------------------------------------------------------------------------- */
-
-typedef struct tile_at {
-    int n, h, w; /* sample, first output row and column */
-} tile_at;
-
-static tile_at find_tile(const wino *w, int n0, int index) {
-    const int per_sample = w->rows * w->columns, in = index % per_sample;
-    return (tile_at){n0 + index / per_sample, in / w->columns * SPAN, in % w->columns * SPAN};
+/* U as [e][C][Kp], then U' as [e][K][Cp] */
+INLINE void pack(int span, const zs_conv2d *d, const real *w, real *packed) {
+    const size_t C = (size_t)d->C, K = (size_t)d->K;
+    pack_filters(span, false, d->C, d->K, w, C * K, K, 1, packed);
+    pack_filters(span, true, d->K, d->C, w, C * K, 1, K, packed + points_of(span) * C * round_vec(d->K));
 }
 
-/* Whether a tile's 6x6 patch lies inside the image, and its 4x4 outputs: the constant-folded `whole` of what follows. */
-static bool patch_is_whole(const wino *w, tile_at t) {
-    return t.h >= 1 && t.w >= 1 && t.h + PATCH - 1 <= w->H && t.w + PATCH - 1 <= w->W;
-}
-static bool outputs_are_whole(const wino *w, tile_at t) { return t.h + SPAN <= w->H && t.w + SPAN <= w->W; }
-
-INLINE bool inside(const wino *w, int row, int column) {
-    return row >= 0 && row < w->H && column >= 0 && column < w->W;
-}
-
-/* V[e][t] = B^T x B of one tile; pixels outside the image are zero. */
-INLINE void input_tile_body(bool whole, int n, const wino *w, tile_at t, int c, const zs_view *x, bool relu, real *out,
-                            size_t stride) {
-    static const real zeros[VL] = {0};
-    const real *const corner = at(x, t.n, t.h - 1, t.w - 1) + c;
-    vec half[PATCH][PATCH];
+/* dw = G^T dU G, turned */
+INLINE void unpack_gradient(int span, const zs_conv2d *d, const wino *w, const real *du, real *dw) {
+    const int patch = patch_of(span);
+    const size_t C = (size_t)d->C, K = (size_t)d->K;
+    for (size_t c = 0; c < C; c++)
+        for (size_t k = 0; k < K; k += VL) {
+            vec half[3][MAX_PATCH];
 #pragma GCC unroll 6
-    for (int j = 0; j < PATCH; j++) {
-        vec d[PATCH], o[PATCH];
+            for (int j = 0; j < patch; j++) {
+                vec m[MAX_PATCH], o[3];
 #pragma GCC unroll 6
-        for (int i = 0; i < PATCH; i++) {
-            const real *p = corner + i * x->sh + j * x->sw;
-            if (!whole && !inside(w, t.h - 1 + i, t.w - 1 + j)) p = zeros;
-            d[i] = v_load_n(p, n);
-            if (relu) d[i] = v_relu(d[i]);
+                for (int i = 0; i < patch; i++)
+                    m[i] = v_load(du + c * w->ld_k + k * points_of(span) + (size_t)(i * patch + j) * VL);
+                transform_filter_gradient(span, m, o);
+                for (int r = 0; r < 3; r++) half[r][j] = o[r];
+            }
+#pragma GCC unroll 3
+            for (int r = 0; r < 3; r++) {
+                vec o[3];
+                transform_filter_gradient(span, half[r], o);
+#pragma GCC unroll 3
+                for (int s = 0; s < 3; s++)
+                    v_store_lanes(dw + ((size_t)(8 - r * 3 - s) * C + c) * K + k, o[s], (int)(K - k));
+            }
         }
-        transform_input(d, o);
-#pragma GCC unroll 6
-        for (int i = 0; i < PATCH; i++) half[i][j] = o[i];
-    }
-#pragma GCC unroll 6
-    for (int i = 0; i < PATCH; i++) {
-        vec o[PATCH];
-        transform_input(half[i], o);
-#pragma GCC unroll 6
-        for (int j = 0; j < PATCH; j++) v_store(out + (size_t)(i * PATCH + j) * stride + c, o[j]);
-    }
-}
-
-static __attribute__((noinline)) void input_tile_whole(const wino *w, tile_at t, const zs_view *x, real *out,
-                                                       size_t stride) {
-    for (int c = 0; c < w->C; c += VL) input_tile_body(true, VL, w, t, c, x, true, out, stride);
-}
-
-static __attribute__((noinline)) void input_tile_any(const wino *w, tile_at t, const zs_view *x, bool relu, real *out,
-                                                     size_t stride) {
-    for (int c = 0; c < w->C; c += VL) input_tile_body(false, w->C - c, w, t, c, x, relu, out, stride);
-}
-
-static void input_tile(const wino *w, tile_at t, const zs_view *x, bool relu, real *out, size_t stride) {
-    if (relu && w->C % VL == 0 && patch_is_whole(w, t))
-        input_tile_whole(w, t, x, out, stride);
-    else
-        input_tile_any(w, t, x, relu, out, stride);
-}
-
-/* Z[e][t] = A dy A^T */
-INLINE void gradient_tile_body(bool whole, int n, const wino *w, tile_at t, int k, const zs_view *dy, real *out,
-                               size_t stride) {
-    const real *const corner = at(dy, t.n, t.h, t.w) + k;
-    vec half[PATCH][SPAN];
-#pragma GCC unroll 4
-    for (int j = 0; j < SPAN; j++) {
-        vec d[SPAN], o[PATCH];
-#pragma GCC unroll 4
-        for (int i = 0; i < SPAN; i++)
-            d[i] =
-                whole || (t.h + i < w->H && t.w + j < w->W) ? v_load_n(corner + i * dy->sh + j * dy->sw, n) : (vec){0};
-        transform_gradient(d, o);
-#pragma GCC unroll 6
-        for (int i = 0; i < PATCH; i++) half[i][j] = o[i];
-    }
-#pragma GCC unroll 6
-    for (int i = 0; i < PATCH; i++) {
-        vec o[PATCH];
-        transform_gradient(half[i], o);
-#pragma GCC unroll 6
-        for (int j = 0; j < PATCH; j++) v_store(out + (size_t)(i * PATCH + j) * stride + k, o[j]);
-    }
-}
-
-static __attribute__((noinline)) void gradient_tile(const wino *w, tile_at t, const zs_view *dy, real *out,
-                                                    size_t stride) {
-    if (w->K % VL == 0 && outputs_are_whole(w, t))
-        for (int k = 0; k < w->K; k += VL) gradient_tile_body(true, VL, w, t, k, dy, out, stride);
-    else
-        for (int k = 0; k < w->K; k += VL) gradient_tile_body(false, w->K - k, w, t, k, dy, out, stride);
-}
-
-/* y = A^T M A */
-INLINE void output_tile_body(bool whole, int n, const wino *w, tile_at t, int k, const real *m, size_t stride,
-                             const real *bias, const zs_view *y) {
-    const vec start = bias ? v_load_n(bias + k, n) : (vec){0};
-    real *const corner = at_mut(y, t.n, t.h, t.w) + k;
-    vec half[SPAN][PATCH];
-#pragma GCC unroll 6
-    for (int j = 0; j < PATCH; j++) {
-        vec d[PATCH], o[SPAN];
-#pragma GCC unroll 6
-        for (int i = 0; i < PATCH; i++) d[i] = v_load(m + (size_t)(i * PATCH + j) * stride + k);
-        transform_output(d, o);
-#pragma GCC unroll 4
-        for (int i = 0; i < SPAN; i++) half[i][j] = o[i];
-    }
-#pragma GCC unroll 4
-    for (int i = 0; i < SPAN; i++) {
-        vec o[SPAN];
-        transform_output(half[i], o);
-#pragma GCC unroll 4
-        for (int j = 0; j < SPAN; j++)
-            if (whole || (t.h + i < w->H && t.w + j < w->W)) v_store_n(corner + i * y->sh + j * y->sw, o[j] + start, n);
-    }
-}
-
-static __attribute__((noinline)) void output_tile(const wino *w, tile_at t, const real *m, size_t stride,
-                                                  const real *bias, const zs_view *y) {
-    if (w->K % VL == 0 && outputs_are_whole(w, t))
-        for (int k = 0; k < w->K; k += VL) output_tile_body(true, VL, w, t, k, m, stride, bias, y);
-    else
-        for (int k = 0; k < w->K; k += VL) output_tile_body(false, w->K - k, w, t, k, m, stride, bias, y);
-}
-
-/* dx += B D B^T where x passes */
-INLINE void back_tile_body(bool whole, int n, const wino *w, tile_at t, int c, const real *m, size_t stride,
-                           const zs_view *x, const zs_view *dx) {
-    vec half[PATCH][PATCH];
-#pragma GCC unroll 6
-    for (int j = 0; j < PATCH; j++) {
-        vec d[PATCH], o[PATCH];
-#pragma GCC unroll 6
-        for (int i = 0; i < PATCH; i++) d[i] = v_load(m + (size_t)(i * PATCH + j) * stride + c);
-        transform_back(d, o);
-#pragma GCC unroll 6
-        for (int i = 0; i < PATCH; i++) half[i][j] = o[i];
-    }
-#pragma GCC unroll 6
-    for (int i = 0; i < PATCH; i++) {
-        const int row = t.h - 1 + i;
-        vec o[PATCH];
-        transform_back(half[i], o);
-#pragma GCC unroll 6
-        for (int j = 0; j < PATCH; j++) {
-            const int column = t.w - 1 + j;
-            if (!whole && !inside(w, row, column)) continue;
-            real *p = at_mut(dx, t.n, row, column) + c;
-            vec v = o[j];
-            if (x) v = v_select(v_load_n(at(x, t.n, row, column) + c, n) <= (vec){0}, (vec){0}, v);
-            v_store_n(p, v_load_n(p, n) + v, n);
-        }
-    }
-}
-
-static __attribute__((noinline)) void back_tile(const wino *w, tile_at t, const real *m, size_t stride,
-                                                const zs_view *x, const zs_view *dx) {
-    if (x && w->C % VL == 0 && patch_is_whole(w, t))
-        for (int c = 0; c < w->C; c += VL) back_tile_body(true, VL, w, t, c, m, stride, x, dx);
-    else
-        for (int c = 0; c < w->C; c += VL) back_tile_body(false, w->C - c, w, t, c, m, stride, x, dx);
 }
 
 /* --- products ------------------------------------------------------------------------------------------------------------ */
 
-/* out[t][o..] = sum_i in[t][i] w[i][o..] for 8 tiles and kv vectors, one point */
-INLINE void point_tile(int kv, int I, size_t ld_in, size_t ld_out, const real *in, const real *w, real *out) {
-    vec acc[8][2];
+/* out[t][e][o..] = sum_i in[t][e][i] w[i][o..] for nt tiles and kv vectors */
+INLINE void product_block(int nt, int kv, int I, size_t ld_w, size_t points, size_t ld_in, size_t ld_out,
+                          const real *in, const real *w, real *out) {
+    vec acc[TILES][2];
 #pragma GCC unroll 8
-    for (int t = 0; t < 8; t++)
+    for (int t = 0; t < nt; t++)
 #pragma GCC unroll 2
         for (int k = 0; k < kv; k++) acc[t][k] = (vec){0};
-    const real *x0 = in, *x3 = in + 3 * ld_in, *x6 = in + 6 * ld_in, *const end = in + I;
-    for (; x0 < end; x0++, x3++, x6++, w += ld_out) {
-        vec wv[2];
+    for (; I > 0; I -= VL, in += points * VL) {
+        const real *x0 = in, *x3 = in + 3 * ld_in, *x6 = in + 6 * ld_in, *const end = in + min_int(I, VL);
+        for (; x0 < end; x0++, x3++, x6++, w += ld_w) {
+            vec wv[2];
 #pragma GCC unroll 2
-        for (int k = 0; k < kv; k++) wv[k] = v_load(w + k * VL);
+            for (int k = 0; k < kv; k++) wv[k] = v_load(w + k * VL);
 #pragma GCC unroll 8
-        for (int t = 0; t < 8; t++) {
-            const real *const x = t < 3 ? x0 : t < 6 ? x3 : x6;
-            const vec xv = v_set(x[(size_t)(t % 3) * ld_in]);
+            for (int t = 0; t < nt; t++) {
+                const real *const x = t < 3 ? x0 : t < 6 ? x3 : x6;
+                const vec xv = v_set(x[(size_t)(t % 3) * ld_in]);
 #pragma GCC unroll 2
-            for (int k = 0; k < kv; k++) acc[t][k] += xv * wv[k];
+                for (int k = 0; k < kv; k++) acc[t][k] += xv * wv[k];
+            }
         }
     }
 #pragma GCC unroll 8
-    for (int t = 0; t < 8; t++)
+    for (int t = 0; t < nt; t++)
 #pragma GCC unroll 2
-        for (int k = 0; k < kv; k++) v_store(out + (size_t)t * ld_out + k * VL, acc[t][k]);
+        for (int k = 0; k < kv; k++) v_store(out + (size_t)t * ld_out + (size_t)k * points * VL, acc[t][k]);
 }
 
-/* All 36 points of a batch: out[e][t][O] = in[e][t][I] w[e][I][O] */
-static __attribute__((noinline)) void point_products2(int n_tiles, int I, size_t ld_in, size_t ld_out, const real *in,
-                                                      const real *w, real *out) {
-    for (int e = 0; e < N_POINTS; e++, in += TILE_BATCH * ld_in, w += (size_t)I * ld_out, out += TILE_BATCH * ld_out)
-        for (size_t o = 0; o < ld_out; o += 2 * VL)
-            for (int t = 0; t < n_tiles; t += 8)
-                point_tile(2, I, ld_in, ld_out, in + (size_t)t * ld_in, w + o, out + (size_t)t * ld_out + o);
+INLINE void product_tiles(int kv, int n, int I, size_t ld_w, size_t points, size_t ld_in, size_t ld_out, const real *in,
+                          const real *w, real *out) {
+    int t = 0;
+#define TILES_AT_ONCE(nt)            \
+    for (; n - t >= (nt); t += (nt)) \
+    product_block(nt, kv, I, ld_w, points, ld_in, ld_out, in + (size_t)t * ld_in, w, out + (size_t)t * ld_out)
+    TILES_AT_ONCE(TILES);
+    TILES_AT_ONCE(4);
+    TILES_AT_ONCE(2);
+    TILES_AT_ONCE(1);
+#undef TILES_AT_ONCE
 }
 
-static __attribute__((noinline)) void point_products1(int n_tiles, int I, size_t ld_in, size_t ld_out, const real *in,
-                                                      const real *w, real *out) {
-    for (int e = 0; e < N_POINTS; e++, in += TILE_BATCH * ld_in, w += (size_t)I * ld_out, out += TILE_BATCH * ld_out)
-        for (size_t o = 0; o < ld_out; o += VL)
-            for (int t = 0; t < n_tiles; t += 8)
-                point_tile(1, I, ld_in, ld_out, in + (size_t)t * ld_in, w + o, out + (size_t)t * ld_out + o);
+/* All points of a batch of n tiles: out[t][e][Op] = in[t][e][I] w[e][I][Op] */
+static __attribute__((noinline)) void point_products(size_t points, int n, int I, size_t Op, size_t ld_in,
+                                                     size_t ld_out, const real *in, const real *w, real *out) {
+    for (size_t e = 0; e < points; e++, in += VL, w += (size_t)I * Op, out += VL) {
+        size_t o = 0;
+        for (; Op - o >= 2 * VL; o += 2 * VL)
+            product_tiles(2, n, I, Op, points, ld_in, ld_out, in, w + o, out + o * points);
+        if (o < Op) product_tiles(1, n, I, Op, points, ld_in, ld_out, in, w + o, out + o * points);
+    }
 }
 
-static void point_products(int n_tiles, int I, size_t ld_in, size_t ld_out, const real *in, const real *w, real *out) {
-    if (ld_out % (2 * VL) == 0)
-        point_products2(n_tiles, I, ld_in, ld_out, in, w, out);
-    else
-        point_products1(n_tiles, I, ld_in, ld_out, in, w, out);
-}
-
-/* du[c..][k..] += sum_t v[t][c..] z[t][k..]: 8 channels, kv vectors */
-INLINE void outer_tile(int ct, int kv, int n_tiles, size_t ld_v, size_t ld_z, const real *v, const real *z, real *du) {
-    vec acc[8][2];
+/* du[c..][k..] (+)= sum_t v[t][e][c..] z[t][e][k..]: nc channels, kv vectors */
+INLINE void outer_block(int nc, int kv, int n, bool add, size_t points, size_t ld_v, size_t ld_z, const real *v,
+                        const real *z, real *du) {
+    vec acc[TILES][2];
 #pragma GCC unroll 8
-    for (int c = 0; c < ct; c++)
+    for (int c = 0; c < nc; c++)
 #pragma GCC unroll 2
-        for (int k = 0; k < kv; k++) acc[c][k] = v_load(du + (size_t)c * ld_z + k * VL);
-    for (int t = 0; t < n_tiles; t++, v += ld_v, z += ld_z) {
+        for (int k = 0; k < kv; k++)
+            acc[c][k] = add ? v_load(du + (size_t)c * ld_z + (size_t)k * points * VL) : (vec){0};
+    for (int t = 0; t < n; t++, v += ld_v, z += ld_z) {
         vec zv[2];
 #pragma GCC unroll 2
-        for (int k = 0; k < kv; k++) zv[k] = v_load(z + k * VL);
+        for (int k = 0; k < kv; k++) zv[k] = v_load(z + (size_t)k * points * VL);
 #pragma GCC unroll 8
-        for (int c = 0; c < ct; c++) {
+        for (int c = 0; c < nc; c++) {
             const vec xv = v_set(v[c]);
 #pragma GCC unroll 2
             for (int k = 0; k < kv; k++) acc[c][k] += xv * zv[k];
         }
     }
 #pragma GCC unroll 8
-    for (int c = 0; c < ct; c++)
+    for (int c = 0; c < nc; c++)
 #pragma GCC unroll 2
-        for (int k = 0; k < kv; k++) v_store(du + (size_t)c * ld_z + k * VL, acc[c][k]);
+        for (int k = 0; k < kv; k++) v_store(du + (size_t)c * ld_z + (size_t)k * points * VL, acc[c][k]);
 }
 
-static __attribute__((noinline)) void outer_products2(int n_tiles, const wino *w, const real *v, const real *z,
-                                                      real *du) {
-    for (int e = 0; e < N_POINTS; e++, v += TILE_BATCH * w->Cp, z += TILE_BATCH * w->Kp)
-        for (int c = 0; c < w->C; c += 8)
-            for (size_t k = 0; k < w->Kp; k += 2 * VL) {
-                real *out = du + ((size_t)e * (size_t)w->C + (size_t)c) * w->Kp + k;
-                if (w->C - c >= 8)
-                    outer_tile(8, 2, n_tiles, w->Cp, w->Kp, v + c, z + k, out);
-                else
-                    for (int i = 0; i < w->C - c; i++)
-                        outer_tile(1, 2, n_tiles, w->Cp, w->Kp, v + c + i, z + k, out + (size_t)i * w->Kp);
-            }
+INLINE void outer_channels(int kv, int C, int n, bool add, size_t points, size_t ld_v, size_t ld_z, const real *v,
+                           const real *z, real *du) {
+    for (; C > 0; C -= VL, v += points * VL, du += VL * ld_z) {
+        int c = 0;
+#define CHANNELS_AT_ONCE(nc)                         \
+    for (; min_int(C, VL) - c >= (nc); c += (nc)) \
+    outer_block(nc, kv, n, add, points, ld_v, ld_z, v + c, z, du + (size_t)c * ld_z)
+        CHANNELS_AT_ONCE(CHANNELS);
+        CHANNELS_AT_ONCE(4);
+        CHANNELS_AT_ONCE(2);
+        CHANNELS_AT_ONCE(1);
+#undef CHANNELS_AT_ONCE
+    }
 }
 
-static __attribute__((noinline)) void outer_products1(int n_tiles, const wino *w, const real *v, const real *z,
-                                                      real *du) {
-    for (int e = 0; e < N_POINTS; e++, v += TILE_BATCH * w->Cp, z += TILE_BATCH * w->Kp)
-        for (int c = 0; c < w->C; c += 8)
-            for (size_t k = 0; k < w->Kp; k += VL) {
-                real *out = du + ((size_t)e * (size_t)w->C + (size_t)c) * w->Kp + k;
-                if (w->C - c >= 8)
-                    outer_tile(8, 1, n_tiles, w->Cp, w->Kp, v + c, z + k, out);
-                else
-                    for (int i = 0; i < w->C - c; i++)
-                        outer_tile(1, 1, n_tiles, w->Cp, w->Kp, v + c + i, z + k, out + (size_t)i * w->Kp);
-            }
+/* du[C][e][Kp] (+)= v[t][e][C]^T z[t][e][Kp] */
+static __attribute__((noinline)) void outer_products(size_t points, int n, bool add, int C, size_t Kp, size_t ld_v,
+                                                     size_t ld_z, const real *v, const real *z, real *du) {
+    for (size_t e = 0; e < points; e++, v += VL, z += VL, du += VL) {
+        size_t k = 0;
+        for (; Kp - k >= 2 * VL; k += 2 * VL)
+            outer_channels(2, C, n, add, points, ld_v, ld_z, v, z + k * points, du + k * points);
+        if (k < Kp) outer_channels(1, C, n, add, points, ld_v, ld_z, v, z + k * points, du + k * points);
+    }
 }
 
 /* --- whole convolutions --------------------------------------------------------------------------------------------------- */
 
-static size_t wino_scratch_reals(const zs_conv2d *d) {
-    const wino w = wino_dims(d);
-    return N_POINTS * (TILE_BATCH * (2 * w.Cp + w.Kp) + (size_t)w.C * w.Kp) + 4 * (ZS_ALIGN / sizeof(real));
+/* V or X, M or Z, dU, and a row of zeros */
+static size_t wino_scratch_reals(int span, const zs_conv2d *d) {
+    const wino w = wino_dims(span, d);
+    const size_t zeros = w.Cp > w.Kp ? w.Cp : w.Kp;
+    return (size_t)w.batch * (w.ld_c + w.ld_k) + (size_t)d->C * w.ld_k + zeros;
 }
 
-/* Tiles of a batch that do not exist are computed from what lies there, and not used: they must be finite. */
-static void clear_rest(int n_tiles, size_t ld, real *m) {
-    for (int e = 0; n_tiles % 8 && e < N_POINTS; e++)
-        memset(m + ((size_t)e * TILE_BATCH + (size_t)n_tiles) * ld, 0, (size_t)(8 - n_tiles % 8) * ld * sizeof(real));
+typedef struct buffers {
+    real *c, *k, *du, *zeros; /* transforms with C and K channels */
+} buffers;
+
+INLINE buffers lay_out(const zs_conv2d *d, const wino *w, real *scratch) {
+    buffers b = {.c = scratch};
+    b.k = b.c + (size_t)w->batch * w->ld_c;
+    b.du = b.k + (size_t)w->batch * w->ld_k;
+    b.zeros = b.du + (size_t)d->C * w->ld_k;
+    memset(b.zeros, 0, (w->Cp > w->Kp ? w->Cp : w->Kp) * sizeof(real));
+    return b;
 }
 
-static void wino_fwd(const zs_conv2d *d, int n0, int n1, const zs_view *x, const real *packed, const real *bias,
-                     const zs_view *y, real *scratch) {
-    const wino w = wino_dims(d);
-    real *v = scratch, *m = v + N_POINTS * TILE_BATCH * w.Cp;
-    const int n_tiles = (n1 - n0) * w.rows * w.columns;
-    for (int first = 0; first < n_tiles; first += TILE_BATCH) {
-        const int n = min_int(TILE_BATCH, n_tiles - first);
-        for (int t = 0; t < n; t++)
-            input_tile(&w, find_tile(&w, n0, first + t), x, d->relu, v + (size_t)t * w.Cp, TILE_BATCH * w.Cp);
-        clear_rest(n, w.Cp, v);
-        point_products(n, w.C, w.Cp, w.Kp, v, packed, m);
-        for (int t = 0; t < n; t++)
-            output_tile(&w, find_tile(&w, n0, first + t), m + (size_t)t * w.Kp, TILE_BATCH * w.Kp, bias, y);
+/* [t][C / VL][e][VL] of n tiles: V of patches or X of tiles */
+INLINE void read_batch(int span, bool tile, bool relu, const wino *w, tile_at t, int n, int C, const zs_view *x,
+                       const real *zeros, size_t ld, real *out) {
+    const int size = tile ? span : patch_of(span), before = tile ? 0 : 1;
+    for (int i = 0; i < n; i++, next_tile(span, w, &t), out += ld) {
+        const source s = source_at(size, w, x, t.n, t.h - before, t.w - before, zeros);
+        real *to = out;
+        for (int c = 0; c < C; c += VL, to += points_of(span) * VL)
+            if (C - c < VL)
+                source_tail(span, tile, relu, C - c, &s, c, to);
+            else if (span == 4 && tile)
+                (relu ? tile4_relu : tile4)(&s, c, to);
+            else if (span == 4)
+                (relu ? patch4_relu : patch4)(&s, c, to);
+            else if (tile)
+                (relu ? tile2_relu : tile2)(&s, c, to);
+            else
+                (relu ? patch2_relu : patch2)(&s, c, to);
     }
 }
 
-/* Either gradient, or both from one pair of transforms: dx NULL or dw NULL leaves it out. */
-static void wino_bwd(const zs_conv2d *d, int n0, int n1, const zs_view *x, const zs_view *dy, const real *packed,
-                     const zs_view *dx, bool add, real *dw, real *scratch) {
-    const wino w = wino_dims(d);
-    const real *back = packed ? packed + N_POINTS * (size_t)w.C * w.Kp : NULL;
-    real *v = scratch, *m = v + N_POINTS * TILE_BATCH * w.Cp, *z = m + N_POINTS * TILE_BATCH * w.Cp;
-    real *du = z + N_POINTS * TILE_BATCH * w.Kp;
-    if (dw) memset(du, 0, N_POINTS * (size_t)w.C * w.Kp * sizeof(real));
-    for (int n = n0; dx && !add && n < n1; n++)
-        for (int h = 0; h < w.H; h++)
-            for (int c = 0; c < w.W; c++) memset(at_mut(dx, n, h, c), 0, (size_t)w.C * sizeof(real));
-    const int n_tiles = (n1 - n0) * w.rows * w.columns;
-    for (int first = 0; first < n_tiles; first += TILE_BATCH) {
-        const int n = min_int(TILE_BATCH, n_tiles - first);
-        for (int t = 0; t < n; t++)
-            gradient_tile(&w, find_tile(&w, n0, first + t), dy, z + (size_t)t * w.Kp, TILE_BATCH * w.Kp);
-        if (dw) {
-            for (int t = 0; t < n; t++)
-                input_tile(&w, find_tile(&w, n0, first + t), x, d->relu, v + (size_t)t * w.Cp, TILE_BATCH * w.Cp);
-            if (w.Kp % (2 * VL) == 0)
-                outer_products2(n, &w, v, z, du);
+INLINE void write_batch(int span, const wino *w, tile_at t, int n, int K, const real *m, size_t ld, const sink *to) {
+    for (int i = 0; i < n; i++, next_tile(span, w, &t), m += ld) {
+        const bool whole = t.h + span <= w->H && t.w + span <= w->W;
+        const real *from = m;
+        for (int k = 0; k < K; k += VL, from += points_of(span) * VL)
+            if (!whole || K - k < VL)
+                output_any(span, K - k, w, t, k, from, to);
+            else if (span == 4 && to->add)
+                (to->x ? output4_masked_add : output4_add)(w, t, k, from, to);
+            else if (span == 4)
+                (to->x ? output4_masked : output4)(w, t, k, from, to);
+            else if (to->add)
+                (to->x ? output2_masked_add : output2_add)(w, t, k, from, to);
             else
-                outer_products1(n, &w, v, z, du);
+                (to->x ? output2_masked : output2)(w, t, k, from, to);
+    }
+}
+
+INLINE void skip_tiles(int span, const wino *w, int n, tile_at *t) {
+    for (int i = 0; i < n; i++) next_tile(span, w, t);
+}
+
+INLINE void forward(int span, const zs_conv2d *d, int n0, int n1, const zs_view *x, const real *packed,
+                    const real *bias, const zs_view *y, real *scratch) {
+    const wino w = wino_dims(span, d);
+    const buffers b = lay_out(d, &w, scratch);
+    const sink to = {.y = y, .bias = bias};
+    tile_at t = {.n = n0};
+    for (int left = (n1 - n0) * wino_tiles(span, d); left > 0; left -= w.batch) {
+        const int n = min_int(w.batch, left);
+        read_batch(span, false, d->relu, &w, t, n, d->C, x, b.zeros, w.ld_c, b.c);
+        point_products(points_of(span), n, d->C, w.Kp, w.ld_c, w.ld_k, b.c, packed, b.k);
+        write_batch(span, &w, t, n, d->K, b.k, w.ld_k, &to);
+        skip_tiles(span, &w, n, &t);
+    }
+}
+
+/* Either gradient, or both from one transform of dy: dx NULL or dw NULL leaves it out. */
+INLINE void backward(int span, const zs_conv2d *d, int n0, int n1, const zs_view *x, const zs_view *dy,
+                     const real *packed, const zs_view *dx, bool add, real *dw, real *scratch) {
+    const wino w = wino_dims(span, d);
+    const buffers b = lay_out(d, &w, scratch);
+    const real *const back = packed ? packed + points_of(span) * (size_t)d->C * w.Kp : NULL;
+    const sink to = {.y = dx, .x = d->relu ? x : NULL, .add = add};
+    tile_at t = {.n = n0};
+    bool more = false;
+    for (int left = (n1 - n0) * wino_tiles(span, d); left > 0; left -= w.batch, more = true) {
+        const int n = min_int(w.batch, left);
+        read_batch(span, false, false, &w, t, n, d->K, dy, b.zeros, w.ld_k, b.k);
+        if (dw) {
+            read_batch(span, true, d->relu, &w, t, n, d->C, x, b.zeros, w.ld_c, b.c);
+            outer_products(points_of(span), n, more, d->C, w.Kp, w.ld_c, w.ld_k, b.c, b.k, b.du);
         }
         if (dx) {
-            clear_rest(n, w.Kp, z);
-            point_products(n, w.K, w.Kp, w.Cp, z, back, m);
-            for (int t = 0; t < n; t++)
-                back_tile(&w, find_tile(&w, n0, first + t), m + (size_t)t * w.Cp, TILE_BATCH * w.Cp, d->relu ? x : NULL,
-                          dx);
+            point_products(points_of(span), n, d->K, w.Cp, w.ld_k, w.ld_c, b.k, back, b.c);
+            write_batch(span, &w, t, n, d->C, b.c, w.ld_c, &to);
         }
+        skip_tiles(span, &w, n, &t);
     }
-    if (dw) wino_filter_gradient(&w, du, dw);
+    if (dw) unpack_gradient(span, d, &w, b.du, dw);
+}
+
+/* For the slots: `span` becomes a constant. */
+static void wino_pack(int span, const zs_conv2d *d, const real *weights, real *packed) {
+    if (span == 4)
+        pack(4, d, weights, packed);
+    else
+        pack(2, d, weights, packed);
+}
+
+static void wino_fwd(int span, const zs_conv2d *d, int n0, int n1, const zs_view *x, const real *packed,
+                     const real *bias, const zs_view *y, real *scratch) {
+    if (span == 4)
+        forward(4, d, n0, n1, x, packed, bias, y, scratch);
+    else
+        forward(2, d, n0, n1, x, packed, bias, y, scratch);
+}
+
+static void wino_bwd(int span, const zs_conv2d *d, int n0, int n1, const zs_view *x, const zs_view *dy,
+                     const real *packed, const zs_view *dx, bool add, real *dw, real *scratch) {
+    if (span == 4)
+        backward(4, d, n0, n1, x, dy, packed, dx, add, dw, scratch);
+    else
+        backward(2, d, n0, n1, x, dy, packed, dx, add, dw, scratch);
 }
