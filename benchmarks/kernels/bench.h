@@ -166,35 +166,35 @@ static inline void bench_time(bench_mode mode, int n_rungs, bench_rung *rungs) {
 /* --- what the machine can do -------------------------------------------------------------------------------------- */
 
 /* Bodies, inlined into a function for each ISA: FMAs in n chains, and a = b + s * c over arrays. */
-#define BENCH_BODIES(isa, n_bytes, chains, attribute)                                                 \
-    typedef float bench_vec_##isa __attribute__((vector_size(n_bytes), may_alias));                   \
-    attribute static inline double bench_fma_##isa(int n_turns) {                                     \
-        const double lanes = n_bytes / sizeof(float);                                                  \
-        volatile float factor = 0.999f, term = 0.001f;                                                \
-        const bench_vec_##isa x = factor - (bench_vec_##isa){0}, y = term - (bench_vec_##isa){0};     \
-        bench_vec_##isa a[chains];                                                                    \
-        for (int i = 0; i < chains; i++) a[i] = y * (float)i;                                         \
-        const double start = bench_now();                                                             \
-        for (int t = 0; t < n_turns; t++)                                                             \
-            _Pragma("GCC unroll 24") for (int i = 0; i < chains; i++) a[i] = a[i] * x + y;            \
-        const double seconds = bench_now() - start;                                                   \
-        for (int i = 1; i < chains; i++) a[0] += a[i];                                                \
-        factor = a[0][0];                                                                             \
-        return 2 * lanes * chains * n_turns / seconds;                                              \
-    }                                                                                                 \
+#define BENCH_BODIES(isa, n_bytes, chains, attribute)                                                    \
+    typedef float bench_vec_##isa __attribute__((vector_size(n_bytes), may_alias));                      \
+    attribute static inline double bench_fma_##isa(int n_turns) {                                        \
+        const double lanes = n_bytes / sizeof(float);                                                    \
+        volatile float factor = 0.999f, term = 0.001f;                                                   \
+        const bench_vec_##isa x = factor - (bench_vec_##isa){0}, y = term - (bench_vec_##isa){0};        \
+        bench_vec_##isa a[chains];                                                                       \
+        for (int i = 0; i < chains; i++) a[i] = y * (float)i;                                            \
+        const double start = bench_now();                                                                \
+        for (int t = 0; t < n_turns; t++)                                                                \
+            _Pragma("GCC unroll 24") for (int i = 0; i < chains; i++) a[i] = a[i] * x + y;               \
+        const double seconds = bench_now() - start;                                                      \
+        for (int i = 1; i < chains; i++) a[0] += a[i];                                                   \
+        factor = a[0][0];                                                                                \
+        return 2 * lanes * chains * n_turns / seconds;                                                   \
+    }                                                                                                    \
     attribute static inline void bench_triad_##isa(size_t n, float *a, const float *b, const float *c) { \
-        const bench_vec_##isa s = 0.5f - (bench_vec_##isa){0};                                        \
-        for (size_t i = 0; i < n; i += n_bytes / sizeof(float))                                       \
-            *(bench_vec_##isa *)(a + i) =                                                             \
-                *(const bench_vec_##isa *)(b + i) + s * *(const bench_vec_##isa *)(c + i);            \
+        const bench_vec_##isa s = 0.5f - (bench_vec_##isa){0};                                           \
+        for (size_t i = 0; i < n; i += n_bytes / sizeof(float))                                          \
+            *(bench_vec_##isa *)(a + i) =                                                                \
+                *(const bench_vec_##isa *)(b + i) + s * *(const bench_vec_##isa *)(c + i);               \
     }
 #ifdef __x86_64__
 BENCH_BODIES(baseline, 16, 12, )
 BENCH_BODIES(avx2, 32, 12, __attribute__((target("avx2,fma"))))
 BENCH_BODIES(avx512, 64, 12, __attribute__((target("avx512f"))))
-#define BENCH_BEST(call)                                                                   \
-    (__builtin_cpu_supports("avx512f") ? bench_##call##_avx512                             \
-     : __builtin_cpu_supports("avx2")  ? bench_##call##_avx2                               \
+#define BENCH_BEST(call)                                       \
+    (__builtin_cpu_supports("avx512f") ? bench_##call##_avx512 \
+     : __builtin_cpu_supports("avx2")  ? bench_##call##_avx2   \
                                        : bench_##call##_baseline)
 #else
 BENCH_BODIES(baseline, 16, 24, )

@@ -1,23 +1,15 @@
-/* Everything but convolutions and losses: each kernel of each table against the reference table, then GB/s.
+/* Everything but convolutions and losses: each kernel of each table against the reference table, then the rates of
+   those that read gradients; norm.c and pool.c have the rates of the others.
 
-       pointwise [check|quick|full] [table]     (checks and rates of every table that runs here; bench.h)
+       pointwise [check|quick|full] [table]
 
    Checked: values against the reference, over random shapes, strides, odd numbers of channels and offsets, with NaN,
    infinities and ties; bytes outside the views; and that channels, pixels and samples that hold equal numbers get equal
    bits, whichever vector or tail they fall into. Tolerances are roundings: each test says how many, in units of eps
    times the largest intermediate value.
 
-   GB/s counts each element read or written once, whatever the caches do, beside a triad of the same number of bytes in
-   the same process.
-
-   What the steps bought (AVX-512, Zen 4, gcc 12, one thread, 4 samples; each beside a triad of 88 GB/s):
-       bn_stats          2.4 GB/s reference, two passes in double, channel by channel
-                          90  one pass: chunks of 128 pixels in float, joined by Chan's formula in double
-       bn_fwd, C=24       36  reference; 14 with tails by memcpy; 56 with masked loads and stores
-       avg_pool 2x2 bwd    7  gathered, windows found per pixel; 50 scattered, since windows do not overlap
-       avg_pool 3x3 fwd  0.7  reference; 70 to 90 with sums of columns that slide along the row
-       histogram, 56     0.2  reference, binary search; 5 with comparisons to all edges between a block's extremes
-       max_pool 3x3        9  fwd; scanning samples for NaN first, to save comparisons, gave 10: not worth the code */
+   GB/s counts each element read or written once, whatever the caches do. A histogram of 56 edges: 0.2 GB/s by binary
+   search, 5 with comparisons to all edges between a block's extremes (AVX-512, Zen 4, gcc 12). */
 #include "bench.h"
 
 enum { MAX_TERMS = 5 };
@@ -557,14 +549,6 @@ static void check_accuracy(const zs_kernels *k) {
 
 typedef struct job {
     const zs_kernels *k;
-    zs_shape s;
-    int n;
-    zs_view v[5], half, one;
-    void *coef;
-    double *sums;
-    zs_pool pool3, pool2;
-    size_t bytes;
-    /* gradients */
     size_t n_weights;
     void *g;
     double *state;
@@ -574,53 +558,18 @@ typedef struct job {
     zs_tensor weight;
 } job;
 
-#define BENCH_LIST(X)                                                                                                  \
-    X(bn_stats, 1, b->k->bn_stats(b->s, 0, b->n, v, b->sums, b->sums + 512))                                           \
-    X(bn_fwd, 2, b->k->bn_fwd(b->s, 0, b->n, v, b->coef, v + 1))                                                       \
-    X(bn_bwd_sums, 2, b->k->bn_bwd_sums(b->s, 0, b->n, v, v + 1, b->coef, b->sums, b->sums + 512))                     \
-    X(bn_bwd_x, 3, b->k->bn_bwd_x(b->s, 0, b->n, v, v + 1, b->coef, v + 2, false))                                     \
-    X(bn_bwd_x_in_place, 3, b->k->bn_bwd_x(b->s, 0, b->n, v, v + 1, b->coef, v + 1, false))                            \
-    X(bn_bwd_x_add, 4, b->k->bn_bwd_x(b->s, 0, b->n, v, v + 1, b->coef, v + 2, true))                                  \
-    X(relu_fwd, 2, b->k->relu_fwd(b->s, 0, b->n, v, v + 1))                                                            \
-    X(relu_bwd_add, 4, b->k->relu_bwd(b->s, 0, b->n, v, v + 1, v + 2, true))                                           \
-    X(max_pool_3x3_fwd, 2, b->k->max_pool_fwd(&b->pool3, 0, b->n, v, v + 1))                                           \
-    X(max_pool_3x3_bwd, 3, b->k->max_pool_bwd(&b->pool3, 0, b->n, v, v + 1, v + 2, true))                              \
-    X(avg_pool_3x3_fwd, 2, b->k->avg_pool_fwd(&b->pool3, 0, b->n, v, v + 1))                                           \
-    X(avg_pool_3x3_bwd, 2, b->k->avg_pool_bwd(&b->pool3, 0, b->n, v, v + 1, false))                                    \
-    X(avg_pool_3x3_bwd_add, 3, b->k->avg_pool_bwd(&b->pool3, 0, b->n, v, v + 1, true))                                 \
-    X(avg_pool_2x2_fwd, 1.25, b->k->avg_pool_fwd(&b->pool2, 0, b->n, v, &b->half))                                     \
-    X(avg_pool_2x2_bwd, 1.25, b->k->avg_pool_bwd(&b->pool2, 0, b->n, &b->half, v, false))                              \
-    X(gap_fwd, 1, b->k->gap_fwd(b->s, 0, b->n, v, &b->one))                                                            \
-    X(gap_bwd, 1, b->k->gap_bwd(b->s, 0, b->n, &b->one, v, false))                                                     \
-    X(sum_fwd_2, 3, b->k->sum_fwd(b->s, 0, b->n, b->n, 2, terms, v + 4))                                               \
-    X(sum_fwd_3, 4, b->k->sum_fwd(b->s, 0, b->n, b->n, 3, terms, v + 4))                                               \
-    X(sum_fwd_4, 5, b->k->sum_fwd(b->s, 0, b->n, b->n, 4, terms, v + 4))                                               \
-    X(scale, 2, b->k->scale(b->s, 0, b->n, v, 0.5, v + 1, false))                                                      \
-    X(scale_add, 3, b->k->scale(b->s, 0, b->n, v, 0.5, v + 1, true))                                                   \
-    X(fill_zero, 1, b->k->fill_zero(b->s, 0, b->n, v + 1))
-
-#define BENCH_FUNCTION(name, passes, call)                                                                             \
-    static void run_##name(void *arg) {                                                                                \
-        job *b = arg;                                                                                                  \
-        const zs_view *v = b->v;                                                                                       \
-        const zs_term terms[] = {{v[0], 1, b->coef}, {v[1], 1, NULL}, {v[2], 1, b->coef}, {v[3], 1, b->coef}};         \
-        (void)terms, (void)v;                                                                                          \
-        call;                                                                                                          \
-    }
-BENCH_LIST(BENCH_FUNCTION)
-
-/* Gradients: bytes of one weight are g + state */
-#define BENCH_WEIGHTS(X)                                                                                     \
-    X(join_4, (1.25 * size), b->k->join(b->n_weights / 4, 4, b->n_weights / 4, b->g, b->g))                  \
-    X(moments, (size + 32), b->k->moments(b->n_weights, b->g, 3, b->state, b->state + b->n_weights, NULL))   \
-    X(moments_sum, (size + 48),                                                                              \
-      b->k->moments(b->n_weights, b->g, 3, b->state, b->state + b->n_weights, b->state + 2 * b->n_weights))  \
-    X(signs, (size + 8), b->k->signs(b->n_weights, b->g, 1e-9, b->sign))                                     \
-    X(histogram_22, size, b->k->histogram(b->n_weights, b->g, 22, b->edges[0], b->counts))                   \
-    X(histogram_56, size, b->k->histogram(b->n_weights, b->g, 56, b->edges[1], b->counts))                   \
-    X(count_nonfinite, size, b->k->count_nonfinite(b->n_weights, b->g))                                      \
-    X(count_nonzero, size, b->k->count_nonzero(b->n_weights, b->g))                                          \
-    X(load_weight, (2 * size), b->k->load_weight(&b->weight, b->k->dtype, b->g, b->state))                   \
+/* Bytes of one weight are g + state. */
+#define BENCH_WEIGHTS(X)                                                                                    \
+    X(join_4, (1.25 * size), b->k->join(b->n_weights / 4, 4, b->n_weights / 4, b->g, b->g))                 \
+    X(moments, (size + 32), b->k->moments(b->n_weights, b->g, 3, b->state, b->state + b->n_weights, NULL))  \
+    X(moments_sum, (size + 48),                                                                             \
+      b->k->moments(b->n_weights, b->g, 3, b->state, b->state + b->n_weights, b->state + 2 * b->n_weights)) \
+    X(signs, (size + 8), b->k->signs(b->n_weights, b->g, 1e-9, b->sign))                                    \
+    X(histogram_22, size, b->k->histogram(b->n_weights, b->g, 22, b->edges[0], b->counts))                  \
+    X(histogram_56, size, b->k->histogram(b->n_weights, b->g, 56, b->edges[1], b->counts))                  \
+    X(count_nonfinite, size, b->k->count_nonfinite(b->n_weights, b->g))                                     \
+    X(count_nonzero, size, b->k->count_nonzero(b->n_weights, b->g))                                         \
+    X(load_weight, (2 * size), b->k->load_weight(&b->weight, b->k->dtype, b->g, b->state))                  \
     X(store_weight, (size + 8), b->k->store_weight(&b->weight, b->g, b->state))
 #define BENCH_WEIGHT_FUNCTION(name, n_bytes, call) \
     static void run_##name(void *arg) {            \
@@ -628,43 +577,6 @@ BENCH_LIST(BENCH_FUNCTION)
         call;                                      \
     }
 BENCH_WEIGHTS(BENCH_WEIGHT_FUNCTION)
-
-static void measure(bench_mode mode, const char *what, double limit, int n_rungs, bench_rung *rungs) {
-    bench_time(mode, n_rungs, rungs);
-    bench_print(what, "GB/s", limit, n_rungs, rungs);
-}
-
-static void measure_shape(bench_mode mode, const zs_kernels *k, zs_shape s, int n) {
-    const zs_dtype t = k->dtype;
-    const size_t size = zs_dtype_size(t), elements = (size_t)n * (size_t)s.H * (size_t)s.W * (size_t)s.C;
-    job b = {.k = k, .s = s, .n = n, .bytes = elements * size};
-    char *arena = bench_alloc(5 * b.bytes + 5 * 4096 + b.bytes / 4 + (size_t)(n * s.C) * size + 64);
-    for (int i = 0; i < 5; i++) {
-        b.v[i] = (zs_view){arena + (size_t)i * (b.bytes + 4096), s.H * s.W * s.C, s.W * s.C, s.C};
-        for (size_t j = 0; j < elements; j++) set(t, b.v[i].p, j, normal());
-    }
-    const ptrdiff_t quarter = s.H / 2 * (s.W / 2) * s.C;
-    b.half = (zs_view){arena + 5 * (b.bytes + 4096), quarter, s.W / 2 * s.C, s.C};
-    b.one = (zs_view){(char *)b.half.p + b.bytes / 4, s.C, s.C, s.C};
-    b.coef = coefficients(t, 4, s.C, 0);
-    for (size_t i = 0; i < (size_t)(3 * s.C); i++)
-        set(t, b.coef, (size_t)s.C + i, 0.01 * uniform()); /* in place stays finite */
-    b.sums = need(1024 * sizeof *b.sums);
-    b.pool3 = (zs_pool){s.C, s.H, s.W, s.H, s.W, {3, 3, 1, 1, 1, 1, 1, 1}, false};
-    b.pool2 = (zs_pool){s.C, s.H, s.W, s.H / 2, s.W / 2, {2, 2, 2, 2, 0, 0, 1, 1}, false};
-    job slow = b;
-    slow.k = reference(t);
-    char title[120];
-    snprintf(title, sizeof title, "%s %s, C=%d, %dx%d, n=%d (%.0f KB a tensor)", k->name, t == ZS_F64 ? "f64" : "f32",
-             s.C, s.H, s.W, n, (double)b.bytes / 1024);
-#define BENCH_RUNGS(name, passes, call)                                      \
-    {"reference " #name, run_##name, &slow, .work = (passes) * (double)b.bytes, .slow = true}, \
-        {#name, run_##name, &b, .work = (passes) * (double)b.bytes},
-    bench_rung rungs[] = {BENCH_LIST(BENCH_RUNGS)};
-    measure(mode, title, bench_bandwidth(3 * (double)b.bytes), (int)(sizeof rungs / sizeof *rungs), rungs);
-    zs_free_aligned(arena);
-    free(b.coef), free(b.sums);
-}
 
 static void measure_weights(bench_mode mode, const zs_kernels *k, int C) {
     const zs_dtype t = k->dtype;
@@ -681,12 +593,13 @@ static void measure_weights(bench_mode mode, const zs_kernels *k, int C) {
     slow.k = reference(t);
     char title[80];
     snprintf(title, sizeof title, "%s %s, %zu weights", k->name, t == ZS_F64 ? "f64" : "f32", b.n_weights);
-#define BENCH_WEIGHT_RUNGS(name, n_bytes, call)                                      \
+#define BENCH_WEIGHT_RUNGS(name, n_bytes, call)                                                     \
     {"reference " #name, run_##name, &slow, .work = (n_bytes) * (double)b.n_weights, .slow = true}, \
         {#name, run_##name, &b, .work = (n_bytes) * (double)b.n_weights},
     bench_rung rungs[] = {BENCH_WEIGHTS(BENCH_WEIGHT_RUNGS)};
-    measure(mode, title, bench_bandwidth((size + 32) * (double)b.n_weights), (int)(sizeof rungs / sizeof *rungs),
-            rungs);
+    const int n_rungs = (int)(sizeof rungs / sizeof *rungs);
+    bench_time(mode, n_rungs, rungs);
+    bench_print(title, "GB/s", bench_bandwidth((size + 32) * (double)b.n_weights), n_rungs, rungs);
     zs_free_aligned(b.g), zs_free_aligned(b.state), zs_free_aligned(b.sign);
 }
 
@@ -703,10 +616,6 @@ int main(int argc, char **argv) {
         }
     for (int i = 1; mode != BENCH_CHECK && i < zs_cpu_n_tables(); i++) {
         if (!bench_table(i, ZS_F32, only, &k)) continue;
-        measure_shape(mode, &k, (zs_shape){16, 32, 32}, 4);
-        measure_shape(mode, &k, (zs_shape){64, 8, 8}, 4);
-        if (mode == BENCH_FULL) measure_shape(mode, &k, (zs_shape){16, 32, 32}, 64);
-        measure_shape(mode, &k, (zs_shape){24, 16, 16}, 4);
         measure_weights(mode, &k, 64);
         if (mode == BENCH_FULL) measure_weights(mode, &k, 376); /* 1.3 million: the largest NAS-Bench-201 network */
     }
