@@ -14,7 +14,7 @@
        cc -std=gnu11 -O3 -Icsrc benchmarks/kernels/NAME.c OBJECTS -lm
 
    Times are the thread's own, so that a busy neighbour costs caches and clock rate, but no time slices. Rungs take
-   turns; a rate is that of the median. */
+   turns; a rate is that of the median, with the best of all beside it, since a neighbour may share the core itself. */
 #ifndef ZS_BENCH_H
 #define ZS_BENCH_H
 
@@ -88,7 +88,7 @@ typedef struct bench_rung {
     bool slow; /* timed in full mode only */
     bool checked;
     double error; /* largest, relative to the largest wanted number */
-    double seconds; /* of a call, by bench_time */
+    double seconds, least; /* of a call, by bench_time: the median and the shortest */
 } bench_rung;
 
 static inline bool is_close(double a, double b, double tol) {
@@ -160,6 +160,7 @@ static inline void bench_time(bench_mode mode, int n_rungs, bench_rung *rungs) {
         const int n = rungs[i].seconds < 10 * slice ? n_rounds : 3;
         qsort(times[i], (size_t)n, sizeof **times, bench_by_value);
         rungs[i].seconds = calls[i] ? times[i][n / 2] : 0;
+        rungs[i].least = calls[i] ? times[i][0] : 0;
     }
 }
 
@@ -235,8 +236,8 @@ static inline void bench_print(const char *title, const char *unit, double peak,
         if (r->seconds == 0 && !r->checked) continue;
         printf("  %-28s", r->name);
         if (r->seconds > 0)
-            printf(" %8.1f %s %5.0f %% %10.1f us", r->work / r->seconds * 1e-9, unit, 100 * r->work / r->seconds / peak,
-                   r->seconds * 1e6);
+            printf(" %8.1f %s %5.0f %% %10.1f us   best %8.1f", r->work / r->seconds * 1e-9, unit,
+                   100 * r->work / r->seconds / peak, r->seconds * 1e6, r->work / r->least * 1e-9);
         if (r->checked) printf("   error %.1e", r->error);
         printf("\n");
     }
