@@ -5,7 +5,7 @@ CLANG_FORMAT ?= clang-format
 BUILD = $(PYTHON) setup.py -q build_ext --inplace
 C_FILES = $(shell find csrc benchmarks -name '*.[ch]')
 
-.PHONY: help build debug asan test bench golden lint clean
+.PHONY: help build debug asan test bench ladders golden lint clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -30,6 +30,16 @@ asan: ## the whole suite under AddressSanitizer and UndefinedBehaviorSanitizer
 
 bench: build ## zeroshot against PyTorch; about 40 minutes, see benchmarks/README.md
 	$(PYTHON) benchmarks/bench_scores.py
+
+# From the objects of the build; `build/ladders/NAME full avx512` gives the rates that count.
+ladders: build ## the C programs of benchmarks/kernels: checks, and rates in short
+	mkdir -p build/ladders
+	cd build/temp.*-$$($(PYTHON) -c 'import sys; print(sys.implementation.cache_tag)')/csrc && \
+	objects=$$(find "$$PWD/cpu" "$$PWD/core/arena.o" -name '*.o') && cd "$(CURDIR)" && \
+	for source in benchmarks/kernels/*.c; do \
+	    made=build/ladders/$$(basename $$source .c); \
+	    $${CC:-cc} -std=gnu11 -O3 -Icsrc $$source $$objects -lm -o $$made && $$made quick || exit 1; \
+	done
 
 golden: ## recompute the stored networks and compare (--write replaces them)
 	$(PYTHON) tests/golden/make_golden.py

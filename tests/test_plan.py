@@ -232,8 +232,10 @@ def test_dead_work_is_left_out_unless_it_is_asked_for() -> None:
         conv("unread", 1, 4),
         ("add", "s", [1, 3], {}),
     ]
-    assert kinds(nodes) == ["run", "skip", "skip", "skip", "run"]
+    assert kinds(nodes) == ["run", "skip", "skip", "skip", "skip"]  # one term left: no sum
     assert kinds(nodes, dead=True) == ["run"] * 5
+    nodes[4] = ("add", "s", [1, 3], {"coef": [2.0, 1.0]})
+    assert kinds(nodes)[4] == "run"
     live, whole = (plan([*nodes, *head(5)], dead=dead) for dead in (False, True))
     pixels = SHAPE[1] * SHAPE[2]
     assert live["macs"] == 2 * 4 * pixels + 4 * 3

@@ -1,53 +1,18 @@
-/* Everything but convolutions and losses: each kernel of each table against the reference table, then GB/s.
+/* Everything but convolutions and losses: each kernel of each table against the reference table, then the rates of
+   those that read gradients; norm.c and pool.c have the rates of the others.
 
-       pointwise [check|bench] [table]          (both, every table that runs here)
-
-   Built from the objects of csrc/cpu and csrc/core/arena.c:
-       cc -std=gnu11 -O3 -Icsrc benchmarks/kernels/pointwise.c OBJECTS -lm
+       pointwise [check|quick|full] [table]
 
    Checked: values against the reference, over random shapes, strides, odd numbers of channels and offsets, with NaN,
    infinities and ties; bytes outside the views; and that channels, pixels and samples that hold equal numbers get equal
    bits, whichever vector or tail they fall into. Tolerances are roundings: each test says how many, in units of eps
    times the largest intermediate value.
 
-   GB/s counts each element read or written once, whatever the caches do, beside a triad of the same number of bytes in
-   the same process.
-
-   What the steps bought (AVX-512, Zen 4, gcc 12, one thread, 4 samples; each beside a triad of 88 GB/s):
-       bn_stats          2.4 GB/s reference, two passes in double, channel by channel
-                          90  one pass: chunks of 128 pixels in float, joined by Chan's formula in double
-       bn_fwd, C=24       36  reference; 14 with tails by memcpy; 56 with masked loads and stores
-       avg_pool 2x2 bwd    7  gathered, windows found per pixel; 50 scattered, since windows do not overlap
-       avg_pool 3x3 fwd  0.7  reference; 70 to 90 with sums of columns that slide along the row
-       histogram, 56     0.2  reference, binary search; 5 with comparisons to all edges between a block's extremes
-       max_pool 3x3        9  fwd; scanning samples for NaN first, to save comparisons, gave 10: not worth the code */
-#include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <time.h>
-
-#include "core/arena.h"
-#include "cpu/dispatch.h"
+   GB/s counts each element read or written once, whatever the caches do. A histogram of 56 edges: 0.2 GB/s by binary
+   search, 5 with comparisons to all edges between a block's extremes (AVX-512, Zen 4, gcc 12). */
+#include "bench.h"
 
 enum { MAX_TERMS = 5 };
-
-static int n_failed, n_checked;
-static uint64_t rng_state = 1;
-
-static uint64_t random_bits(void) { /* splitmix64 */
-    uint64_t z = rng_state += 0x9e3779b97f4a7c15u;
-    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ z >> 27) * 0x94d049bb133111ebu;
-    return z ^ z >> 31;
-}
-static int below(int n) { return (int)(random_bits() % (uint64_t)n); }
-static double uniform(void) { return (double)(random_bits() >> 11) * 0x1p-53; }
-static double normal(void) {
-    double sum = 0;
-    for (int i = 0; i < 12; i++) sum += uniform();
-    return sum - 6;
-}
 
 /* --- arrays of either dtype ------------------------------------------------------------------------------------- */
 
@@ -56,22 +21,11 @@ typedef struct array {
     size_t n;
 } array;
 
-static double get(zs_dtype t, const void *p, size_t i) {
-    return t == ZS_F64 ? ((const double *)p)[i] : (double)((const float *)p)[i];
-}
-static void set(zs_dtype t, void *p, size_t i, double v) {
-    if (t == ZS_F64)
-        ((double *)p)[i] = v;
-    else
-        ((float *)p)[i] = (float)v;
-}
 static void *need(size_t n_bytes) { /* exact, so that a sanitizer sees every overrun */
     void *p = malloc(n_bytes ? n_bytes : 1);
     if (!p) exit(2);
     return p;
 }
-static double eps_of(zs_dtype t) { return t == ZS_F64 ? 0x1p-53 : 0x1p-24; }
-
 typedef enum values { NORMAL, TIES, SPECIAL, SHIFTED, N_VALUES } values;
 
 static double draw(values kind) {
@@ -120,14 +74,12 @@ static size_t offset_of(const zs_view *v, int n, int h, int w, int c) {
 /* --- comparisons ------------------------------------------------------------------------------------------------- */
 
 static void fail(const char *what, const zs_kernels *k, const char *text) {
-    if (n_failed++ < 40) printf("FAILED %s, %s, %s: %s\n", what, k->name, k->dtype == ZS_F64 ? "f64" : "f32", text);
+    if (bench_failed++ < 40) printf("FAILED %s, %s, %s: %s\n", what, k->name, k->dtype == ZS_F64 ? "f64" : "f32", text);
 }
-
-static bool is_close(double a, double b, double tol) { return (isnan(a) && isnan(b)) || a == b || fabs(a - b) <= tol; }
 
 static void compare(const char *what, const zs_kernels *k, zs_dtype t, size_t n, const void *got, const void *wanted,
                     double tol) {
-    n_checked++;
+    bench_checked++;
     for (size_t i = 0; i < n; i++) {
         const double a = get(t, got, i), b = get(t, wanted, i);
         if (is_close(a, b, tol)) continue;
@@ -219,7 +171,7 @@ static void compare_stats(const char *what, const zs_kernels *k, int C, double c
     const double eps = eps_of(k->dtype), least = 4 * eps * top; /* a shift's distance from equal values */
     for (int c = 0; c < C; c++) {
         if (!isfinite(exact_m2[c])) {
-            n_checked++;
+            bench_checked++;
             if (isfinite(m2[c])) fail(what, k, "hides a NaN or an infinity");
             continue;
         }
@@ -413,7 +365,7 @@ static void check_vectors(const zs_kernels *k, values kind) {
     const double tol = tols[below(7)];
     k->signs(n, g, tol, s);
     ref->signs(n, g, tol, s + n);
-    n_checked++;
+    bench_checked++;
     if (memcmp(s, s + n, n * sizeof *s) != 0) fail("signs", k, "differ from the reference");
     free(s);
 
@@ -437,10 +389,10 @@ static void check_vectors(const zs_kernels *k, values kind) {
     if (isnan(edges[0])) edges[0] = 0;
     k->histogram(n, g, n_edges, edges, counts);
     ref->histogram(n, g, n_edges, edges, counts + 150);
-    n_checked++;
+    bench_checked++;
     if (memcmp(counts, counts + 150, 150 * sizeof *counts) != 0) fail("histogram", k, "differs from the reference");
 
-    n_checked += 2;
+    bench_checked += 2;
     if (k->count_nonfinite(n, g) != ref->count_nonfinite(n, g)) fail("count_nonfinite", k, "differs");
     if (k->count_nonzero(n, g) != ref->count_nonzero(n, g)) fail("count_nonzero", k, "differs");
     free(g), free(a), free(b);
@@ -490,7 +442,7 @@ static void make_equal(zs_dtype t, tensor *x, bool flat) {
 static void expect_equal_channels(const char *what, const zs_kernels *k, const tensor *x, int n0, int n1, bool flat) {
     const size_t size = zs_dtype_size(k->dtype);
     const char *p = x->v.p;
-    n_checked++;
+    bench_checked++;
     for (int n = n0; n < n1; n++)
         for (int h = 0; h < x->s.H; h++)
             for (int w = 0; w < x->s.W; w++)
@@ -503,7 +455,7 @@ static void expect_equal_channels(const char *what, const zs_kernels *k, const t
 }
 
 static void expect_equal(const char *what, const zs_kernels *k, int n, const double *x) {
-    n_checked++;
+    bench_checked++;
     for (int i = 1; i < n; i++)
         if (memcmp(x + i, x, sizeof *x) != 0) {
             fail(what, k, "equal channels, different bits");
@@ -557,7 +509,7 @@ static void check_equal_bits(const zs_kernels *k, const sample_case *c) {
         double *other = need(2 * (size_t)C * sizeof *other);
         k->bn_stats(c->s, c->n0, c->n1, &x.v, a, b);
         k->bn_stats(c->s, c->n0, c->n1, &dense.v, other, other + C);
-        n_checked++;
+        bench_checked++;
         if (memcmp(a, other, 2 * (size_t)C * sizeof *a) != 0) fail("bn_stats", k, "strides change bits");
         free(other), free(dense.buffer.p), free(x.buffer.p), free(dy.buffer.p), free(y.buffer.p), free(mean.buffer.p);
         free(coef), free(a);
@@ -595,223 +547,77 @@ static void check_accuracy(const zs_kernels *k) {
 
 /* --- rates ------------------------------------------------------------------------------------------------------- */
 
-static double now(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
-static double triad_rate(size_t n_bytes, double *sink) { /* 3 arrays of n_bytes in all; GB/s */
-    const size_t n = n_bytes / 12;
-    float *a = zs_alloc_aligned(n * 4), *b = zs_alloc_aligned(n * 4), *c = zs_alloc_aligned(n * 4);
-    for (size_t i = 0; i < n; i++) a[i] = b[i] = c[i] = 1;
-    double best = 1e9;
-    for (int round = 0; round < 20; round++) {
-        const int turns = (int)(20000000 / n_bytes) + 1;
-        const double start = now();
-        for (int i = 0; i < turns; i++) {
-            for (size_t j = 0; j < n; j++) a[j] = b[j] + 0.5f * c[j];
-            __asm__ volatile("" ::: "memory");
-        }
-        const double s = (now() - start) / turns;
-        best = s < best ? s : best;
-    }
-    *sink += (double)a[n / 2];
-    zs_free_aligned(a), zs_free_aligned(b), zs_free_aligned(c);
-    return (double)(n * 12) / best * 1e-9;
-}
-
-typedef struct bench {
+typedef struct job {
     const zs_kernels *k;
-    zs_shape s;
-    int n;
-    zs_view v[5], half, one;
-    void *coef;
-    double *sums;
-    zs_pool pool3, pool2;
-    size_t bytes;
-    /* gradients */
     size_t n_weights;
     void *g;
     double *state;
     int32_t *sign;
-    double edges[56];
+    double edges[2][56];
     int64_t counts[56];
     zs_tensor weight;
-} bench;
+} job;
 
-#define BENCH_LIST(X)                                                                                                  \
-    X(bn_stats, 1, b->k->bn_stats(b->s, 0, b->n, v, b->sums, b->sums + 512))                                           \
-    X(bn_fwd, 2, b->k->bn_fwd(b->s, 0, b->n, v, b->coef, v + 1))                                                       \
-    X(bn_bwd_sums, 2, b->k->bn_bwd_sums(b->s, 0, b->n, v, v + 1, b->coef, b->sums, b->sums + 512))                     \
-    X(bn_bwd_x, 3, b->k->bn_bwd_x(b->s, 0, b->n, v, v + 1, b->coef, v + 2, false))                                     \
-    X(bn_bwd_x_in_place, 3, b->k->bn_bwd_x(b->s, 0, b->n, v, v + 1, b->coef, v + 1, false))                            \
-    X(bn_bwd_x_add, 4, b->k->bn_bwd_x(b->s, 0, b->n, v, v + 1, b->coef, v + 2, true))                                  \
-    X(relu_fwd, 2, b->k->relu_fwd(b->s, 0, b->n, v, v + 1))                                                            \
-    X(relu_bwd_add, 4, b->k->relu_bwd(b->s, 0, b->n, v, v + 1, v + 2, true))                                           \
-    X(max_pool_3x3_fwd, 2, b->k->max_pool_fwd(&b->pool3, 0, b->n, v, v + 1))                                           \
-    X(max_pool_3x3_bwd, 3, b->k->max_pool_bwd(&b->pool3, 0, b->n, v, v + 1, v + 2, true))                              \
-    X(avg_pool_3x3_fwd, 2, b->k->avg_pool_fwd(&b->pool3, 0, b->n, v, v + 1))                                           \
-    X(avg_pool_3x3_bwd, 2, b->k->avg_pool_bwd(&b->pool3, 0, b->n, v, v + 1, false))                                    \
-    X(avg_pool_3x3_bwd_add, 3, b->k->avg_pool_bwd(&b->pool3, 0, b->n, v, v + 1, true))                                 \
-    X(avg_pool_2x2_fwd, 1.25, b->k->avg_pool_fwd(&b->pool2, 0, b->n, v, &b->half))                                     \
-    X(avg_pool_2x2_bwd, 1.25, b->k->avg_pool_bwd(&b->pool2, 0, b->n, &b->half, v, false))                              \
-    X(gap_fwd, 1, b->k->gap_fwd(b->s, 0, b->n, v, &b->one))                                                            \
-    X(gap_bwd, 1, b->k->gap_bwd(b->s, 0, b->n, &b->one, v, false))                                                     \
-    X(sum_fwd_2, 3, b->k->sum_fwd(b->s, 0, b->n, b->n, 2, terms, v + 4))                                               \
-    X(sum_fwd_3, 4, b->k->sum_fwd(b->s, 0, b->n, b->n, 3, terms, v + 4))                                               \
-    X(sum_fwd_4, 5, b->k->sum_fwd(b->s, 0, b->n, b->n, 4, terms, v + 4))                                               \
-    X(scale, 2, b->k->scale(b->s, 0, b->n, v, 0.5, v + 1, false))                                                      \
-    X(scale_add, 3, b->k->scale(b->s, 0, b->n, v, 0.5, v + 1, true))                                                   \
-    X(fill_zero, 1, b->k->fill_zero(b->s, 0, b->n, v + 1))
-
-#define BENCH_FUNCTION(name, passes, call)                      \
-    static void bench_##name(bench *b) {                        \
-        const zs_view *v = b->v;                                \
-        const zs_term terms[] = {{v[0], 1, b->coef}, {v[1], 1, NULL}, {v[2], 1, b->coef}, {v[3], 1, b->coef}}; \
-        (void)terms, (void)v;                                   \
-        call;                                                   \
-    }
-BENCH_LIST(BENCH_FUNCTION)
-
-/* Gradients: bytes of one weight are g + state */
-#define BENCH_WEIGHTS(X)                                                                                     \
-    X(join_4, (5 * size), b->k->join(b->n_weights / 4, 4, b->n_weights / 4, b->g, b->g))                      \
-    X(moments, (size + 32), b->k->moments(b->n_weights, b->g, 3, b->state, b->state + b->n_weights, NULL))   \
-    X(moments_sum, (size + 48),                                                                              \
-      b->k->moments(b->n_weights, b->g, 3, b->state, b->state + b->n_weights, b->state + 2 * b->n_weights))  \
-    X(signs, (size + 8), b->k->signs(b->n_weights, b->g, 1e-9, b->sign))                                     \
-    X(histogram_22, size, b->k->histogram(b->n_weights, b->g, 22, b->edges, b->counts))                      \
-    X(histogram_56, size, b->k->histogram(b->n_weights, b->g, 56, b->edges, b->counts))                      \
-    X(count_nonfinite, size, b->k->count_nonfinite(b->n_weights, b->g))                                      \
-    X(count_nonzero, size, b->k->count_nonzero(b->n_weights, b->g))                                          \
-    X(load_weight, (2 * size), b->k->load_weight(&b->weight, b->k->dtype, b->g, b->state))                   \
+/* Bytes of one weight are g + state. */
+#define BENCH_WEIGHTS(X)                                                                                    \
+    X(join_4, (1.25 * size), b->k->join(b->n_weights / 4, 4, b->n_weights / 4, b->g, b->g))                 \
+    X(moments, (size + 32), b->k->moments(b->n_weights, b->g, 3, b->state, b->state + b->n_weights, NULL))  \
+    X(moments_sum, (size + 48),                                                                             \
+      b->k->moments(b->n_weights, b->g, 3, b->state, b->state + b->n_weights, b->state + 2 * b->n_weights)) \
+    X(signs, (size + 8), b->k->signs(b->n_weights, b->g, 1e-9, b->sign))                                    \
+    X(histogram_22, size, b->k->histogram(b->n_weights, b->g, 22, b->edges[0], b->counts))                  \
+    X(histogram_56, size, b->k->histogram(b->n_weights, b->g, 56, b->edges[1], b->counts))                  \
+    X(count_nonfinite, size, b->k->count_nonfinite(b->n_weights, b->g))                                     \
+    X(count_nonzero, size, b->k->count_nonzero(b->n_weights, b->g))                                         \
+    X(load_weight, (2 * size), b->k->load_weight(&b->weight, b->k->dtype, b->g, b->state))                  \
     X(store_weight, (size + 8), b->k->store_weight(&b->weight, b->g, b->state))
 #define BENCH_WEIGHT_FUNCTION(name, n_bytes, call) \
-    static void bench_##name(bench *b) { call; }
+    static void run_##name(void *arg) {            \
+        job *b = arg;                              \
+        call;                                      \
+    }
 BENCH_WEIGHTS(BENCH_WEIGHT_FUNCTION)
 
-static double seconds_of(void (*f)(bench *), bench *b, double limit) {
-    double best = 1e9, spent = 0;
-    f(b);
-    for (int round = 0; round < 50 && spent < limit; round++) {
-        int turns = 1;
-        double s;
-        for (;; turns *= 4) {
-            const double start = now();
-            for (int i = 0; i < turns; i++) f(b);
-            s = now() - start;
-            spent += s;
-            if (s > 5e-4 || spent > limit) break;
-        }
-        best = s / turns < best ? s / turns : best;
-    }
-    return best;
-}
-
-static void print_rate(const char *name, double bytes, double ours, double ref) {
-    printf("  %-22s %7.1f GB/s  %9.2f us", name, bytes / ours * 1e-9, ours * 1e6);
-    if (ref > 0) printf("  %7.1f x the reference", ref / ours);
-    printf("\n");
-}
-
-static void measure_shape(const zs_kernels *k, zs_shape s, int n, bool with_reference) {
-    const zs_dtype t = k->dtype;
-    const size_t size = zs_dtype_size(t), elements = (size_t)n * (size_t)s.H * (size_t)s.W * (size_t)s.C;
-    bench b = {.k = k, .s = s, .n = n, .bytes = elements * size};
-    char *arena = zs_alloc_aligned(5 * b.bytes + 5 * 4096 + b.bytes / 4 + (size_t)(n * s.C) * size + 64);
-    for (int i = 0; i < 5; i++) {
-        b.v[i] = (zs_view){arena + (size_t)i * (b.bytes + 4096), s.H * s.W * s.C, s.W * s.C, s.C};
-        for (size_t j = 0; j < elements; j++) set(t, b.v[i].p, j, normal());
-    }
-    const ptrdiff_t quarter = s.H / 2 * (s.W / 2) * s.C;
-    b.half = (zs_view){arena + 5 * (b.bytes + 4096), quarter, s.W / 2 * s.C, s.C};
-    b.one = (zs_view){(char *)b.half.p + b.bytes / 4, s.C, s.C, s.C};
-    memset(b.half.p, 0, b.bytes / 4 + (size_t)(n * s.C) * size);
-    b.coef = coefficients(t, 4, s.C, 0);
-    for (size_t i = 0; i < (size_t)(3 * s.C); i++)
-        set(t, b.coef, (size_t)s.C + i, 0.01 * uniform()); /* in place stays finite */
-    b.sums = need(1024 * sizeof *b.sums);
-    b.pool3 = (zs_pool){s.C, s.H, s.W, s.H, s.W, {3, 3, 1, 1, 1, 1, 1, 1}, false};
-    b.pool2 = (zs_pool){s.C, s.H, s.W, s.H / 2, s.W / 2, {2, 2, 2, 2, 0, 0, 1, 1}, false};
-    double sink = 0;
-    printf("%s %s, C=%d, %dx%d, n=%d (%.0f KB a tensor); triad of 3 tensors %.1f GB/s\n", k->name,
-           t == ZS_F64 ? "f64" : "f32", s.C, s.H, s.W, n, (double)b.bytes / 1024, triad_rate(3 * b.bytes, &sink));
-#define BENCH_PRINT(name, passes, call)                            \
-    {                                                              \
-        const double ours = seconds_of(bench_##name, &b, 0.05);    \
-        double ref = 0;                                            \
-        if (with_reference) {                                      \
-            b.k = reference(t);                                    \
-            ref = seconds_of(bench_##name, &b, 0.02);              \
-            b.k = k;                                               \
-        }                                                          \
-        print_rate(#name, (passes) * (double)b.bytes, ours, ref);  \
-    }
-    BENCH_LIST(BENCH_PRINT)
-    zs_free_aligned(arena);
-    free(b.coef), free(b.sums);
-}
-
-static void measure_weights(const zs_kernels *k, int C, bool with_reference) {
+static void measure_weights(bench_mode mode, const zs_kernels *k, int C) {
     const zs_dtype t = k->dtype;
     const double size = (double)zs_dtype_size(t);
-    bench b = {.k = k, .n_weights = (size_t)(9 * C * C)};
+    job b = {.k = k, .n_weights = (size_t)(9 * C * C)};
     b.weight = (zs_tensor){.O = C, .I = C, .R = 3, .S = 3, .size = b.n_weights};
-    b.g = zs_alloc_aligned(b.n_weights * zs_dtype_size(t));
-    b.state = zs_alloc_aligned(3 * b.n_weights * sizeof *b.state);
-    b.sign = zs_alloc_aligned(b.n_weights * sizeof *b.sign);
+    b.g = bench_alloc(b.n_weights * zs_dtype_size(t));
+    b.state = bench_alloc(3 * b.n_weights * sizeof *b.state);
+    b.sign = bench_alloc(b.n_weights * sizeof *b.sign);
     for (size_t i = 0; i < b.n_weights; i++) set(t, b.g, i, 1e-3 * normal());
-    memset(b.state, 0, 3 * b.n_weights * sizeof *b.state);
-    memset(b.sign, 0, b.n_weights * sizeof *b.sign);
-    for (int e = 0; e < 56; e++) b.edges[e] = e < 22 ? pow(10, e - 20) : 100 * (e - 20); /* overwritten below for 56 */
-    printf("%s %s, %zu weights\n", k->name, t == ZS_F64 ? "f64" : "f32", b.n_weights);
-    b.edges[0] = 0;
-#define BENCH_WEIGHT_PRINT(name, n_bytes, call)                                                  \
-    {                                                                                            \
-        if (strcmp(#name, "histogram_56") == 0)                                                  \
-            for (int e = 0; e < 56; e++) b.edges[e] = pow(10, -11 + 0.2 * e);                    \
-        const double ours = seconds_of(bench_##name, &b, 0.05);                                  \
-        double ref = 0;                                                                          \
-        if (with_reference) {                                                                    \
-            b.k = reference(t);                                                                  \
-            ref = seconds_of(bench_##name, &b, 0.02);                                            \
-            b.k = k;                                                                             \
-        }                                                                                        \
-        print_rate(#name, (double)(n_bytes) * (double)b.n_weights * (strcmp(#name, "join_4") ? 1 : 0.25), ours, ref); \
-    }
-    BENCH_WEIGHTS(BENCH_WEIGHT_PRINT)
+    for (int e = 1; e < 22; e++) b.edges[0][e] = pow(10, e - 20);
+    for (int e = 0; e < 56; e++) b.edges[1][e] = pow(10, -11 + 0.2 * e);
+    job slow = b;
+    slow.k = reference(t);
+    char title[80];
+    snprintf(title, sizeof title, "%s %s, %zu weights", k->name, t == ZS_F64 ? "f64" : "f32", b.n_weights);
+#define BENCH_WEIGHT_RUNGS(name, n_bytes, call)                                                     \
+    {"reference " #name, run_##name, &slow, .work = (n_bytes) * (double)b.n_weights, .slow = true}, \
+        {#name, run_##name, &b, .work = (n_bytes) * (double)b.n_weights},
+    bench_rung rungs[] = {BENCH_WEIGHTS(BENCH_WEIGHT_RUNGS)};
+    const int n_rungs = (int)(sizeof rungs / sizeof *rungs);
+    bench_time(mode, n_rungs, rungs);
+    bench_print(title, "GB/s", bench_bandwidth((size + 32) * (double)b.n_weights), n_rungs, rungs);
     zs_free_aligned(b.g), zs_free_aligned(b.state), zs_free_aligned(b.sign);
 }
 
 int main(int argc, char **argv) {
-    const char *what = argc > 1 ? argv[1] : "all", *only = argc > 2 ? argv[2] : NULL;
+    const char *only;
+    const bench_mode mode = bench_start(argc, argv, &only);
+    zs_kernels k;
     for (int i = 1; i < zs_cpu_n_tables(); i++)
         for (int t = ZS_F32; t <= ZS_F64; t++) {
-            zs_kernels k;
-            if ((only && strcmp(only, zs_cpu_table_name(i)) != 0) ||
-                !zs_cpu_kernels((zs_dtype)t, zs_cpu_table_name(i), &k))
-                continue;
-            if (strcmp(what, "bench") != 0) {
-                rng_state = 1;
-                check(&k, argc > 3 ? atoi(argv[3]) : 400);
-                check_accuracy(&k);
-            }
+            if (!bench_table(i, (zs_dtype)t, only, &k)) continue;
+            bench_state = 1;
+            check(&k, mode == BENCH_FULL ? 400 : 100);
+            check_accuracy(&k);
         }
-    if (strcmp(what, "bench") != 0) printf("%d comparisons, %d failed\n", n_checked, n_failed);
-    for (int i = 1; strcmp(what, "check") != 0 && i < zs_cpu_n_tables(); i++)
-        for (int t = ZS_F32; t <= ZS_F64; t++) {
-            zs_kernels k;
-            if ((only && strcmp(only, zs_cpu_table_name(i)) != 0) ||
-                !zs_cpu_kernels((zs_dtype)t, zs_cpu_table_name(i), &k))
-                continue;
-            if (t == ZS_F64 && argc <= 3 && strcmp(what, "bench") == 0) continue;
-            measure_shape(&k, (zs_shape){16, 32, 32}, 4, true);
-            measure_shape(&k, (zs_shape){64, 8, 8}, 4, true);
-            measure_shape(&k, (zs_shape){16, 32, 32}, 64, false);
-            measure_shape(&k, (zs_shape){24, 16, 16}, 4, true);
-            measure_weights(&k, 64, true);
-            measure_weights(&k, 376, true); /* 1.3 million, as many as the largest NAS-Bench-201 network has */
-        }
-    return n_failed != 0;
+    for (int i = 1; mode != BENCH_CHECK && i < zs_cpu_n_tables(); i++) {
+        if (!bench_table(i, ZS_F32, only, &k)) continue;
+        measure_weights(mode, &k, 64);
+        if (mode == BENCH_FULL) measure_weights(mode, &k, 376); /* 1.3 million: the largest NAS-Bench-201 network */
+    }
+    return bench_end();
 }

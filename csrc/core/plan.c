@@ -6,9 +6,25 @@
 
 static const zs_place NOWHERE = {.storage = -1};
 
-static bool is_identity(const zs_planner *q, int node) {
+/* The input that a node passes on as it is, or -1: identities, and sums that have one term left. */
+static int passes_on(const zs_planner *q, int node) {
     const zs_node *n = node_of(q, node);
-    return n->op == ZS_OP_IDENTITY || (n->op == ZS_OP_BATCH_NORM && n->attrs.bn_mode == ZS_BN_IDENTITY);
+    const int *in = zs_node_inputs(q->g, node);
+    if (n->op == ZS_OP_IDENTITY || (n->op == ZS_OP_BATCH_NORM && n->attrs.bn_mode == ZS_BN_IDENTITY)) return in[0];
+    if (n->op != ZS_OP_ADD || n->observed) return -1;
+    int only = -1;
+    for (int j = 0; j < n->n_inputs; j++) {
+        if (q->zero[in[j]]) continue;
+        if (only >= 0 || q->g->coefs[n->first_input + j] != 1.0) return -1;
+        only = in[j];
+    }
+    return only;
+}
+
+/* The node whose value is read where `node` is named. */
+static int behind(const zs_planner *q, int node) {
+    while (node > 0 && !q->zero[node] && passes_on(q, node) >= 0) node = passes_on(q, node);
+    return node;
 }
 
 /* A bias of zeros gets a gradient all the same, if that is asked for. */
@@ -56,7 +72,7 @@ static void find_sources(zs_planner *q) {
         *np = (zs_node_plan){.kind = ZS_NODE_SKIP, .value = NOWHERE, .kept = NOWHERE, .grad = NOWHERE};
         if (i == 0 || runs(q, i)) np->kind = ZS_NODE_RUN;
         if (i > 0 && np->kind == ZS_NODE_RUN) {
-            if (is_identity(q, i)) np->kind = ZS_NODE_SKIP; /* looked through */
+            if (passes_on(q, i) >= 0) np->kind = ZS_NODE_SKIP; /* looked through */
             if (node_of(q, i)->op == ZS_OP_SHIFT) np->kind = ZS_NODE_VIEW;
         }
     }
@@ -64,14 +80,10 @@ static void find_sources(zs_planner *q) {
         const zs_node *n = node_of(q, i);
         for (int j = 0; j < n->n_inputs; j++) {
             zs_edge_plan *e = &q->p->edges[n->first_input + j];
-            int from = g->inputs[n->first_input + j];
-            while (from > 0 && !q->zero[from] && is_identity(q, from)) from = zs_node_inputs(g, from)[0];
-            *e = (zs_edge_plan){.source = from, .bn = -1, .dx = NOWHERE};
+            *e = (zs_edge_plan){.source = behind(q, g->inputs[n->first_input + j]), .bn = -1, .dx = NOWHERE};
         }
     }
-    int out = g->n_nodes - 1;
-    while (out > 0 && !q->zero[out] && is_identity(q, out)) out = zs_node_inputs(g, out)[0];
-    q->p->output = out;
+    q->p->output = behind(q, g->n_nodes - 1);
 }
 
 /* A sum drops the terms that are known to be zero; other readers of such a node need the zeros. */

@@ -132,6 +132,13 @@ CASES = [
     same(3, 6, 3, groups=3),
     same(32, 64, 3, groups=32),
     same(6, 18, 3, groups=3, stride=(2, 2)),
+    # depthwise: rows longer than a tile of pixels, taps by fours, phases of a stride or a dilation
+    same(20, 20, 7, groups=20, size=(9, 21)),
+    Conv(40, 40, (1, 9), padding=(0, 4), groups=40, size=(2, 27)),
+    Conv(20, 20, (3, 3), padding=(2, 2), dilation=(2, 2), stride=(2, 2), groups=20, size=(10, 37)),
+    Conv(19, 19, (3, 5), padding=(3, 6), dilation=(3, 3), stride=(1, 2), groups=19, size=(9, 23)),
+    Conv(8, 8, (5, 6), padding=(2, 3), stride=(3, 3), groups=8, size=(11, 34)),
+    same(8, 8, 5, groups=8, stride=(2, 2), size=(5, 43)),
 ]
 every_case = pytest.mark.parametrize("case", CASES, ids=str)
 

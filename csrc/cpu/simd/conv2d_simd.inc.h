@@ -24,7 +24,11 @@ static bool is_depthwise(const zs_conv2d *d) { return d->groups == d->C && d->K 
 
 static int max_int(int a, int b) { return a > b ? a : b; }
 static int min_int(int a, int b) { return a < b ? a : b; }
-static int floor_div(int a, int b) { return a >= 0 ? a / b : -((-a + b - 1) / b); }
+static int floor_div(int a, int b) { /* mostly by 1 or 2 */
+    if (b == 1) return a;
+    if (b == 2) return a >> 1;
+    return a >= 0 ? a / b : -((-a + b - 1) / b);
+}
 
 static size_t round_vec(int n) { return (size_t)(n + VL - 1) / VL * VL; }
 static int per_group_in(const zs_conv2d *d) { return d->C / d->groups; }
@@ -144,21 +148,27 @@ static void fill_pixels(real *to, const zs_view *x, int n, int h, int width, int
         int c = 0;
         for (; c + VL <= length; c += VL) v_store(to + c, relu ? v_relu(v_load(from + c)) : v_load(from + c));
         if (c < length) {
-            const vec v = v_load_part(from + c, length - c);
-            v_store_part(to + c, relu ? v_relu(v) : v, length - c);
+            const vec v = v_load_lanes(from + c, length - c);
+            v_store_lanes(to + c, relu ? v_relu(v) : v, length - c);
         }
     }
 }
 
 static real *ring_row(const ring *r, int i) { return r->base + (size_t)(i % r->n_rows) * r->row; }
 
+/* Zeros beside the rows; they stay, since loads fill the middle. */
+static void ring_clear(const ring *r) {
+    for (int i = 0; i < r->n_rows; i++) {
+        real *row = r->base + (size_t)i * r->row;
+        memset(row, 0, (size_t)(r->left * r->C) * sizeof(real));
+        memset(row + (size_t)(r->left + r->width) * (size_t)r->C, 0, (size_t)(r->right * r->C) * sizeof(real));
+    }
+}
+
 /* Loads the rows up to and with `last` that are not there yet and that anyone still needs (from `first` on). */
 static void ring_load(ring *r, const zs_view *x, int n, int first, int last, bool relu) {
     for (int i = max_int(r->loaded, first); i <= last; i++) {
-        real *row = ring_row(r, i);
-        memset(row, 0, (size_t)(r->left * r->C) * sizeof(real));
-        fill_pixels(row + r->left * r->C, x, n, i, r->width, r->C, relu);
-        memset(row + (size_t)(r->left + r->width) * (size_t)r->C, 0, (size_t)(r->right * r->C) * sizeof(real));
+        fill_pixels(ring_row(r, i) + r->left * r->C, x, n, i, r->width, r->C, relu);
         r->loaded = i + 1;
     }
 }
@@ -175,14 +185,25 @@ typedef struct row_out {
     ptrdiff_t mask_step;
 } row_out;
 
-INLINE void put_vec(const row_out *out, int pixel, int o, int n, vec v) {
+/* px pixels from `pixel` on, n lanes from channel o on; v[i * stride] is that of pixel i. */
+INLINE void put_pixels(int px, const row_out *out, int pixel, int o, int n, const vec *v, int stride) {
     real *p = out->p + pixel * out->step + o;
-    if (out->mask) {
-        const vec m = v_load_n(out->mask + pixel * out->mask_step + o, n);
-        v = v_select(m <= (vec){0}, (vec){0}, v);
+    if (!out->mask && !out->add) {
+#pragma GCC unroll 8
+        for (int i = 0; i < px; i++) v_store_lanes(p + i * out->step, v[i * stride], n);
+        return;
     }
-    if (out->add) v += v_load_n(p, n);
-    v_store_n(p, v, n);
+    const real *x = out->mask ? out->mask + pixel * out->mask_step + o : NULL;
+#pragma GCC unroll 8
+    for (int i = 0; i < px; i++, p += out->step) {
+        vec sum = v[i * stride];
+        if (x) {
+            sum = v_select(v_load_lanes(x, n) <= (vec){0}, (vec){0}, sum);
+            x += out->mask_step;
+        }
+        if (out->add) sum += v_load_lanes(p, n);
+        v_store_lanes(p, sum, n);
+    }
 }
 
 /* What the tiles of a row have in common. */
@@ -203,7 +224,7 @@ INLINE void conv_tile(int px, int kv, const conv_job *job, int pixel, int o) {
     vec acc[8][2];
 #pragma GCC unroll 2
     for (int k = 0; k < kv; k++) {
-        const vec start = out->bias ? v_load_n(out->bias + o + k * VL, job->n_out - o - k * VL) : (vec){0};
+        const vec start = out->bias ? v_load_lanes(out->bias + o + k * VL, job->n_out - o - k * VL) : (vec){0};
 #pragma GCC unroll 8
         for (int p = 0; p < px; p++) acc[p][k] = start;
     }
@@ -225,9 +246,7 @@ INLINE void conv_tile(int px, int kv, const conv_job *job, int pixel, int o) {
         }
     }
 #pragma GCC unroll 2
-    for (int k = 0; k < kv; k++)
-#pragma GCC unroll 8
-        for (int p = 0; p < px; p++) put_vec(out, pixel + p, o + k * VL, job->n_out - o - k * VL, acc[p][k]);
+    for (int k = 0; k < kv; k++) put_pixels(px, out, pixel, o + k * VL, job->n_out - o - k * VL, &acc[0][k], 2);
 }
 
 /* A function a shape: together they would spill. */
@@ -276,33 +295,111 @@ static void conv_row(int n, const taps *t, int n_pixels, ptrdiff_t step, int I, 
     if (o < n_out) conv_strip1(&job, n_pixels, o);
 }
 
-/* Depthwise: out[i, c] = sum_t src[t][i * step + c] * w[t][c] */
-INLINE void depthwise_tile(int px, int n_taps_, const taps *t, int pixel, ptrdiff_t step, int c, int n,
-                           const row_out *out) {
-    vec acc[8];
-    const vec start = out->bias ? v_load_n(out->bias + c, n) : (vec){0};
-#pragma GCC unroll 8
-    for (int p = 0; p < px; p++) acc[p] = start;
-    for (int i = 0; i < n_taps_; i++) {
-        const real *x = t->src[i] + pixel * step + c;
-        const vec w = v_load(t->w[i] + c);
-#pragma GCC unroll 8
-        for (int p = 0; p < px; p++) acc[p] += v_load_n(x + p * step, n) * w;
-    }
-#pragma GCC unroll 8
-    for (int p = 0; p < px; p++) put_vec(out, pixel + p, c, n, acc[p]);
+/* --- depthwise ------------------------------------------------------------------------------------------------------ */
+
+/* Rows of x whose pixels are sw apart: output i and tap s meet at pixel i * stride + s * dil, where dil may be negative.
+   Outputs whose pixels are whole taps apart go together, in phases. */
+typedef struct depthwise_plan {
+    int S, C, stride, dil, n_phases;
+    ptrdiff_t sw;
+    size_t ldw; /* between the weights of two taps */
+} depthwise_plan;
+
+static int gcd(int a, int b) { return b ? gcd(b, a % b) : a; }
+
+static depthwise_plan depthwise_make(int S, int C, int stride, int dil, ptrdiff_t sw, size_t ldw) {
+    if (S < 2) dil = stride;
+    const int apart = dil < 0 ? -dil : dil;
+    return (depthwise_plan){S, C, stride, dil, apart / gcd(stride, apart), sw, ldw};
 }
 
-static __attribute__((noinline)) void depthwise_row(int n, const taps *t, int n_pixels, ptrdiff_t step, int C,
-                                                    const row_out *out) {
-    int c = 0;
-    for (; c + VL <= C; c += VL) {
-        int i = 0;
-        for (; i + 8 <= n_pixels; i += 8) depthwise_tile(8, n, t, i, step, c, VL, out);
-        for (; i < n_pixels; i++) depthwise_tile(1, n, t, i, step, c, VL, out);
+/* out[i, c] = sum_r sum_{s < S} src[r][i * step + s * unit + c] * w[r][s * ldw + c] */
+typedef struct depthwise_job {
+    const taps *t;
+    int n_rows, S, n_pixels;
+    ptrdiff_t start, step, unit;
+    size_t ldw;
+    row_out out;
+} depthwise_job;
+
+/* S taps side by side for px pixels `stride` units apart: a vector of x serves all pixels that see it. */
+INLINE void depthwise_taps(int px, int S, int stride, const real *x, ptrdiff_t unit, const real *w, size_t ldw, int n,
+                           vec *acc) {
+    vec wv[4];
+#pragma GCC unroll 4
+    for (int s = 0; s < S; s++) wv[s] = v_load(w + (size_t)s * ldw);
+#pragma GCC unroll 18
+    for (int j = 0; j < stride * (px - 1) + S; j++, x += unit) {
+        const vec xv = v_load_lanes(x, n);
+#pragma GCC unroll 8
+        for (int p = 0; p < px; p++)
+            if (j >= stride * p && j < stride * p + S) acc[p] += xv * wv[j - stride * p];
     }
-    if (c < C)
-        for (int i = 0; i < n_pixels; i++) depthwise_tile(1, n, t, i, step, c, C - c, out);
+}
+
+/* n lanes from channel c on of as many pixels as px divides, from `pixel` on. */
+INLINE void depthwise_strip(int px, int stride, const depthwise_job *job, int pixel, int c, int n) {
+    const row_out *out = &job->out;
+    const ptrdiff_t unit = job->unit, step = job->step;
+    const size_t ldw = job->ldw;
+    const int S = job->S;
+    const vec start = out->bias ? v_load_lanes(out->bias + c, n) : (vec){0};
+    ptrdiff_t at_x = job->start + pixel * step + c;
+    for (; pixel + px <= job->n_pixels; pixel += px, at_x += px * step) {
+        vec acc[8];
+#pragma GCC unroll 8
+        for (int p = 0; p < px; p++) acc[p] = start;
+        for (int i = 0; i < job->n_rows; i++) {
+            const real *x = job->t->src[i] + at_x, *w = job->t->w[i] + c;
+            int left = S;
+            for (; left >= 4; left -= 4, x += 4 * unit, w += 4 * ldw)
+                depthwise_taps(px, 4, stride, x, unit, w, ldw, n, acc);
+            if (left == 3) depthwise_taps(px, 3, stride, x, unit, w, ldw, n, acc);
+            if (left == 2) depthwise_taps(px, 2, stride, x, unit, w, ldw, n, acc);
+            if (left == 1) depthwise_taps(px, 1, stride, x, unit, w, ldw, n, acc);
+        }
+        put_pixels(px, out, pixel, c, n, acc, 1);
+    }
+}
+
+/* All channels; the first pixel that is left over. */
+#define DEPTHWISE_STRIP(px, stride)                                                                                    \
+    static __attribute__((noinline)) int depthwise_strip_##px##_##stride(const depthwise_job *job, int pixel, int C) { \
+        int c = 0;                                                                                                     \
+        for (; c + VL <= C; c += VL) depthwise_strip(px, stride, job, pixel, c, VL);                                   \
+        if (c < C) depthwise_strip(px, stride, job, pixel, c, (C - c) & (VL - 1));                                     \
+        return pixel + (job->n_pixels - pixel) / px * px;                                                              \
+    }
+DEPTHWISE_STRIP(8, 1)
+DEPTHWISE_STRIP(4, 1)
+DEPTHWISE_STRIP(8, 2)
+DEPTHWISE_STRIP(4, 2)
+DEPTHWISE_STRIP(1, 1)
+#undef DEPTHWISE_STRIP
+
+static void depthwise_row(const depthwise_plan *plan, const taps *t, int n_rows, int n_pixels, const row_out *out) {
+    const int sign = plan->dil < 0 ? -1 : 1, apart = sign * plan->n_phases;
+    for (int phase = 0; phase < plan->n_phases && phase < n_pixels; phase++) {
+        const int n = plan->n_phases == 1 ? n_pixels : (n_pixels - phase + plan->n_phases - 1) / plan->n_phases;
+        const int first = sign < 0 ? phase + (n - 1) * plan->n_phases : phase;
+        depthwise_job job = {t, plan->S > 0 ? n_rows : 0, plan->S, n, .ldw = plan->ldw, .out = *out};
+        job.start = first * plan->stride * plan->sw;
+        job.step = apart * plan->stride * plan->sw;
+        job.unit = plan->dil * plan->sw;
+        job.out.p += first * out->step; /* from the last pixel back where dil is negative: the same order of taps */
+        job.out.step *= apart;
+        if (out->mask) job.out.mask += first * out->mask_step;
+        job.out.mask_step *= apart;
+        int i = 0;
+        if (job.step == job.unit) {
+            if (i + 8 <= n) i = depthwise_strip_8_1(&job, i, plan->C);
+            if (i + 4 <= n) i = depthwise_strip_4_1(&job, i, plan->C);
+        } else if (job.step == 2 * job.unit) {
+            if (i + 8 <= n) i = depthwise_strip_8_2(&job, i, plan->C);
+            if (i + 4 <= n) i = depthwise_strip_4_2(&job, i, plan->C);
+        }
+        if (i < n) depthwise_strip_1_1(&job, i, plan->C);
+    }
 }
 
 /* A 1x1 convolution sees pixels alone: rows, or whole samples of one pixel, become one long row. */
@@ -340,6 +437,8 @@ static void direct_fwd(const zs_conv2d *dims, int n0, int n1, const zs_view *x_,
     const ptrdiff_t sw = direct ? x.sw : d->C;
     taps t;
     const ring shape = forward_ring(d, scratch_start(dims, scratch, &t));
+    const depthwise_plan plan = depthwise_make(w->S, d->C, w->stride_w, w->dil_w, sw, tap_size);
+    if (!direct) ring_clear(&shape);
     for (int n = n0; n < n1; n++) {
         ring r = shape;
         for (int p = 0; p < d->P; p++) {
@@ -352,7 +451,7 @@ static void direct_fwd(const zs_conv2d *dims, int n0, int n1, const zs_view *x_,
                     const int h = top + i * w->dil_h;
                     if (h < 0 || h >= d->H) continue;
                     const real *row = direct ? at(&x, n, h, 0) : ring_row(&r, h);
-                    for (int s = 0; s < w->S; s++, m++) {
+                    for (int s = 0; s < (depthwise ? 1 : w->S); s++, m++) {
                         t.src[m] = row + s * w->dil_w * sw + g * I;
                         t.w[m] = (const real *)packed + (size_t)(g * n_taps(d) + i * w->S + s) * tap_size;
                     }
@@ -360,7 +459,7 @@ static void direct_fwd(const zs_conv2d *dims, int n0, int n1, const zs_view *x_,
                 const row_out out = {
                     .p = at_mut(&y, n, p, 0) + g * O, .step = y.sw, .bias = bias ? (const real *)bias + g * O : NULL};
                 if (depthwise)
-                    depthwise_row(m, &t, d->Q, w->stride_w * sw, d->C, &out);
+                    depthwise_row(&plan, &t, m, d->Q, &out);
                 else
                     conv_row(m, &t, d->Q, w->stride_w * sw, I, O, &out);
             }
@@ -368,30 +467,48 @@ static void direct_fwd(const zs_conv2d *dims, int n0, int n1, const zs_view *x_,
     }
 }
 
+/* Input columns phase, phase + stride, ... of one row: they meet every tap_step-th filter column from `first` on. */
+typedef struct column_phase {
+    int first, tap_step, n_pixels;
+    depthwise_plan plan;
+} column_phase;
+
+enum { MAX_PHASES = 4 }; /* that are kept */
+
+static column_phase phase_make(const zs_conv2d *d, int phase, ptrdiff_t sw, size_t tap_size) {
+    const zs_window *w = &d->win;
+    column_phase f = {.tap_step = w->stride_w / gcd(w->stride_w, w->dil_w)};
+    while (f.first < w->S && (phase + w->pad_w - f.first * w->dil_w) % w->stride_w) f.first++;
+    f.n_pixels = (d->W - phase + w->stride_w - 1) / w->stride_w;
+    f.plan = depthwise_make((w->S - f.first + f.tap_step - 1) / f.tap_step, d->C, 1,
+                            -w->dil_w * f.tap_step / w->stride_w, sw, (size_t)f.tap_step * tap_size);
+    return f;
+}
+
 /* Input row h of one sample: its taps are the (r, s) with p stride + r dil - pad = h, likewise for columns. */
 static void backward_row(const zs_conv2d *d, int n, int h, const zs_view *dy, bool direct, ring *r, const real *weights,
-                         const zs_view *x, const zs_view *dx, bool add, taps *t) {
+                         const column_phase *phases, const zs_view *x, const zs_view *dx, bool add, taps *t) {
     const zs_window *w = &d->win;
     const bool depthwise = is_depthwise(d);
     const int I = per_group_in(d), O = per_group_out(d);
     const size_t tap_size = depthwise ? round_vec(d->C) : (size_t)O * round_vec(I);
-    const int last = min_int(d->P - 1, (h + w->pad_h) / w->stride_h);
+    const int last = min_int(d->P - 1, floor_div(h + w->pad_h, w->stride_h));
     const int first = max_int(0, floor_div(h + w->pad_h - (w->R - 1) * w->dil_h, w->stride_h));
     if (!direct) ring_load(r, dy, n, first, last, false);
     const ptrdiff_t sw = direct ? dy->sw : d->K;
-    for (int phase = 0; phase < min_int(w->stride_w, d->W); phase++)
+    for (int phase = 0; phase < min_int(w->stride_w, d->W); phase++) {
+        const column_phase f = phase < MAX_PHASES ? phases[phase] : phase_make(d, phase, sw, tap_size);
+        const int end = depthwise ? min_int(f.first + 1, w->S) : w->S;
         for (int g = 0; g < (depthwise ? 1 : d->groups); g++) {
             int m = 0;
             for (int i = 0; i < w->R; i++) {
-                const int ph = h + w->pad_h - i * w->dil_h;
-                if (ph < 0 || ph % w->stride_h || ph / w->stride_h >= d->P) continue;
-                const real *row =
-                    direct ? at(dy, n, ph / w->stride_h, 0) : ring_row(r, ph / w->stride_h) + r->left * d->K;
-                for (int s = 0; s < w->S; s++) {
+                const int p = floor_div(h + w->pad_h - i * w->dil_h, w->stride_h);
+                if (p < 0 || p >= d->P || p * w->stride_h != h + w->pad_h - i * w->dil_h) continue;
+                const real *row = direct ? at(dy, n, p, 0) : ring_row(r, p) + r->left * d->K;
+                for (int s = f.first; s < end; s += f.tap_step, m++) {
                     const int q = phase + w->pad_w - s * w->dil_w;
-                    if (q - floor_div(q, w->stride_w) * w->stride_w) continue;
                     t->src[m] = row + floor_div(q, w->stride_w) * sw + g * O;
-                    t->w[m++] = weights + (size_t)(g * n_taps(d) + i * w->S + s) * tap_size;
+                    t->w[m] = weights + (size_t)(g * n_taps(d) + i * w->S + s) * tap_size;
                 }
             }
             const row_out out = {.p = at_mut(dx, n, h, phase) + g * I,
@@ -399,12 +516,12 @@ static void backward_row(const zs_conv2d *d, int n, int h, const zs_view *dy, bo
                                  .add = add,
                                  .mask = d->relu ? at(x, n, h, phase) + g * I : NULL,
                                  .mask_step = w->stride_w * x->sw};
-            const int n_pixels = (d->W - phase + w->stride_w - 1) / w->stride_w;
             if (depthwise)
-                depthwise_row(m, t, n_pixels, sw, d->C, &out);
+                depthwise_row(&f.plan, t, m, f.n_pixels, &out);
             else
-                conv_row(m, t, n_pixels, sw, O, I, &out);
+                conv_row(m, t, f.n_pixels, sw, O, I, &out);
         }
+    }
 }
 
 static void direct_bwd_x(const zs_conv2d *dims, int n0, int n1, const zs_view *dy_, const void *packed,
@@ -417,8 +534,13 @@ static void direct_bwd_x(const zs_conv2d *dims, int n0, int n1, const zs_view *d
     const real *weights = (const real *)packed + (is_depthwise(d) ? 0 : forward_weights(d));
     const ring shape = backward_ring(d, base);
     const bool direct = shape.left == 0 && shape.right == 0;
+    if (!direct) ring_clear(&shape);
+    column_phase phases[MAX_PHASES];
+    const size_t tap_size = is_depthwise(d) ? round_vec(d->C) : (size_t)per_group_out(d) * round_vec(per_group_in(d));
+    for (int i = 0; i < MAX_PHASES && i < d->win.stride_w; i++)
+        phases[i] = phase_make(d, i, direct ? dy.sw : d->K, tap_size);
     for (int n = n0; n < n1; n++) {
         ring r = shape;
-        for (int h = 0; h < d->H; h++) backward_row(d, n, h, &dy, direct, &r, weights, &x, &dx, add, &t);
+        for (int h = 0; h < d->H; h++) backward_row(d, n, h, &dy, direct, &r, weights, phases, &x, &dx, add, &t);
     }
 }

@@ -25,6 +25,11 @@ INLINE cells columns_of(const zs_pool *d, int q) {
     return clip(q, d->win.stride_w, d->win.pad_w, d->win.dil_w, d->win.S, d->W);
 }
 
+INLINE bool is_3x3_same(const zs_pool *d) {
+    const zs_window *w = &d->win;
+    return w->R == 3 && w->S == 3 && w->stride_h == 1 && w->stride_w == 1 && w->pad_h == 1 && w->pad_w == 1;
+}
+
 static void clear(zs_shape s, int n0, int n1, const zs_view *y) {
     const rows r = merge_all(s, n0, n1, 1, (const zs_view *[]){y});
     for (int n = r.n0; n < r.n1; n++)
@@ -46,6 +51,27 @@ static void clear(zs_shape s, int n0, int n1, const zs_view *y) {
 /* NaN exceeds all and is exceeded by NaN only. */
 INLINE mask exceeds(vec v, vec best) { return (v > best) | (v != v); }
 
+/* v if it exceeds best, else best: the instructions return their second operand where nothing is greater. */
+INLINE vec v_max(vec best, vec v) {
+#ifdef __AVX512F__
+    if (sizeof(real) == 4) {
+        const __m512 top = _mm512_max_ps((__m512)v, (__m512)best);
+        return (vec)_mm512_mask_mov_ps(top, _mm512_cmp_ps_mask((__m512)v, (__m512)v, _CMP_UNORD_Q), (__m512)v);
+    }
+    const __m512d top = _mm512_max_pd((__m512d)v, (__m512d)best);
+    return (vec)_mm512_mask_mov_pd(top, _mm512_cmp_pd_mask((__m512d)v, (__m512d)v, _CMP_UNORD_Q), (__m512d)v);
+#elif defined __AVX2__
+    if (sizeof(real) == 4) {
+        const __m256 top = _mm256_max_ps((__m256)v, (__m256)best);
+        return (vec)_mm256_blendv_ps(top, (__m256)v, _mm256_cmp_ps((__m256)v, (__m256)v, _CMP_UNORD_Q));
+    }
+    const __m256d top = _mm256_max_pd((__m256d)v, (__m256d)best);
+    return (vec)_mm256_blendv_pd(top, (__m256d)v, _mm256_cmp_pd((__m256d)v, (__m256d)v, _CMP_UNORD_Q));
+#else
+    return v_select(exceeds(v, best), v, best);
+#endif
+}
+
 INLINE void max_fwd_window(int U, int c, int n_lanes, int R, int S, const real *x, ptrdiff_t sh, ptrdiff_t sw,
                            real *y) {
     for (int u = 0; u < U; u++) {
@@ -54,18 +80,48 @@ INLINE void max_fwd_window(int U, int c, int n_lanes, int R, int S, const real *
         for (int r = 0; r < R; r++)
             for (int s = r == 0; s < S; s++) {
                 const vec v = v_load_lanes(p + r * sh + s * sw, n_lanes);
-                best = v_select(exceeds(v, best), v, best);
+                best = v_max(best, v);
             }
         v_store_lanes(y + c + u * VL, best, n_lanes);
     }
 }
 
+/* One row of 3 x 3, stride 1, padding 1: largest of columns of R cells slide along. */
+INLINE void max3_fwd_row(int U, int c, int n_lanes, int R, int W, const real *x, ptrdiff_t sh, ptrdiff_t sw, real *y,
+                         ptrdiff_t sy) {
+    const vec least = v_set((real)-INFINITY);
+    for (int u = 0; u < U; u++) {
+        const real *p = x + c + u * VL;
+        real *out = y + c + u * VL;
+        vec left = least, middle = least;
+        for (int w = 0; w < W; w++, p += sw) {
+            vec right = v_load_lanes(p, n_lanes);
+            for (int r = 1; r < R; r++) right = v_max(right, v_load_lanes(p + r * sh, n_lanes));
+            const vec two = v_max(middle, right);
+            if (w > 0) v_store_lanes(out, v_max(left, two), n_lanes), out += sy;
+            left = middle;
+            middle = right;
+        }
+        v_store_lanes(out, v_max(left, middle), n_lanes);
+    }
+}
+
 static void ZS_ISA(max_pool_fwd)(const zs_pool *d, int n0, int n1, const zs_view *x, const zs_view *y) {
+    const bool slides = is_3x3_same(d) && d->win.dil_h == 1 && d->win.dil_w == 1;
     const ptrdiff_t sh = x->sh * d->win.dil_h, sw = x->sw * d->win.dil_w;
     for (int n = n0; n < n1; n++)
         for (int p = 0; p < d->P; p++) {
             const cells row = rows_of(d, p);
             const int R = row.hi - row.lo;
+            if (slides) {
+                if (R == 3)
+                    FOR_STRIPS(4, d->C, max3_fwd_row, 3, d->W, at(x, n, row.first, 0), sh, sw, at_mut(y, n, p, 0),
+                               y->sw);
+                else
+                    FOR_STRIPS(4, d->C, max3_fwd_row, R, d->W, at(x, n, row.first, 0), sh, sw, at_mut(y, n, p, 0),
+                               y->sw);
+                continue;
+            }
             for (int q = 0; q < d->Q; q++) {
                 const cells column = columns_of(d, q);
                 const int S = column.hi - column.lo;
@@ -126,11 +182,6 @@ INLINE real share(const zs_pool *d, int n_rows, int n_columns) {
     return (real)(n > 0 ? 1.0 / n : 0.0);
 }
 
-INLINE bool is_3x3_same(const zs_pool *d) {
-    const zs_window *w = &d->win;
-    return w->R == 3 && w->S == 3 && w->stride_h == 1 && w->stride_w == 1 && w->pad_h == 1 && w->pad_w == 1;
-}
-
 INLINE void avg_fwd_window(int U, int c, int n_lanes, int R, int S, const real *x, ptrdiff_t sh, ptrdiff_t sw,
                            real weight, real *y) {
     vec sum[4];
@@ -163,6 +214,43 @@ INLINE void avg3_fwd_row(int U, int c, int n_lanes, int R, int W, const real *x,
     }
 }
 
+/* Columns of two rows that both see three: four rows of x are read and not six. */
+INLINE void avg3_fwd_columns(const real *p, ptrdiff_t sh, int n_lanes, vec *v) {
+    const vec a = v_load_lanes(p, n_lanes), b = v_load_lanes(p + sh, n_lanes);
+    const vec e = v_load_lanes(p + 2 * sh, n_lanes), f = v_load_lanes(p + 3 * sh, n_lanes);
+    v[0] = a + b + e;
+    v[1] = b + e + f;
+}
+
+INLINE void avg3_fwd_put(vec *left, vec *middle, const vec *right, vec share, real *out, ptrdiff_t sh, int n_lanes) {
+    for (int i = 0; i < 2; i++) {
+        v_store_lanes(out + i * sh, (left[i] + middle[i] + right[i]) * share, n_lanes);
+        left[i] = middle[i];
+        middle[i] = right[i];
+    }
+}
+
+INLINE void avg3_fwd_pair(int U, int c, int n_lanes, int W, const real *x, ptrdiff_t sh, ptrdiff_t sw,
+                          const real *weight, real *y, ptrdiff_t syh, ptrdiff_t sy) {
+    const vec inside = v_set(weight[0]), side = v_set(weight[1]);
+    for (int u = 0; u < U; u++) {
+        const real *p = x + c + u * VL;
+        real *out = y + c + u * VL;
+        vec left[2] = {{0}, {0}}, middle[2], right[2] = {{0}, {0}};
+        avg3_fwd_columns(p, sh, n_lanes, middle);
+        if (W > 1) {
+            avg3_fwd_columns(p += sw, sh, n_lanes, right);
+            avg3_fwd_put(left, middle, right, side, out, syh, n_lanes);
+            out += sy;
+        }
+        for (int w = 2; w < W; w++, out += sy) {
+            avg3_fwd_columns(p += sw, sh, n_lanes, right);
+            avg3_fwd_put(left, middle, right, inside, out, syh, n_lanes);
+        }
+        avg3_fwd_put(left, middle, (vec[2]){{0}, {0}}, side, out, syh, n_lanes);
+    }
+}
+
 static void avg3_fwd(const zs_pool *d, int n0, int n1, const zs_view *x, const zs_view *y) {
     for (int n = n0; n < n1; n++)
         for (int p = 0; p < d->P; p++) {
@@ -171,10 +259,14 @@ static void avg3_fwd(const zs_pool *d, int n0, int n1, const zs_view *x, const z
             const real weight[2] = {share(d, R, 3), share(d, R, d->W < 2 ? d->W : 2)};
             const real *in = at(x, n, row.first, 0);
             real *out = at_mut(y, n, p, 0);
-            if (R == 3)
+            if (R == 3 && p + 2 < d->H) {
+                FOR_STRIPS(4, d->C, avg3_fwd_pair, d->W, in, x->sh, x->sw, weight, out, y->sh, y->sw);
+                p++;
+            } else if (R == 3) {
                 FOR_STRIPS(4, d->C, avg3_fwd_row, 3, d->W, in, x->sh, x->sw, weight, out, y->sw);
-            else
+            } else {
                 FOR_STRIPS(4, d->C, avg3_fwd_row, R, d->W, in, x->sh, x->sw, weight, out, y->sw);
+            }
         }
 }
 
@@ -227,22 +319,69 @@ INLINE void avg3_bwd_row(int U, int c, int n_lanes, int R, int W, const real *dy
     }
 }
 
+/* Columns of two rows of dx under four of windows. */
+INLINE void avg3_bwd_columns(const real *p, ptrdiff_t sh, int n_lanes, const real *weight, vec *v) {
+    const vec a = v_load_lanes(p, n_lanes), b = v_load_lanes(p + sh, n_lanes);
+    const vec e = v_load_lanes(p + 2 * sh, n_lanes), f = v_load_lanes(p + 3 * sh, n_lanes);
+    v[0] = weight[0] * a, v[0] += weight[1] * b, v[0] += weight[2] * e;
+    v[1] = weight[1] * b, v[1] += weight[2] * e, v[1] += weight[3] * f;
+}
+
+INLINE void avg3_bwd_put(vec *left, vec *middle, const vec *right, real *out, ptrdiff_t sh, int n_lanes, bool add) {
+    for (int i = 0; i < 2; i++) {
+        vec v = left[i] + middle[i] + right[i];
+        if (add) v += v_load_lanes(out + i * sh, n_lanes);
+        v_store_lanes(out + i * sh, v, n_lanes);
+        left[i] = middle[i];
+        middle[i] = right[i];
+    }
+}
+
+INLINE void avg3_bwd_pair(int U, int c, int n_lanes, int W, const real *dy, ptrdiff_t sh, ptrdiff_t sw,
+                          const real (*weight)[4], real *dx, ptrdiff_t sdxh, ptrdiff_t sdx, bool add) {
+    for (int u = 0; u < U; u++) {
+        const real *p = dy + c + u * VL;
+        real *out = dx + c + u * VL;
+        vec left[2] = {{0}, {0}}, middle[2], right[2];
+        avg3_bwd_columns(p, sh, n_lanes, weight[1], middle);
+        for (int w = 1; w < W - 1; w++, out += sdx) {
+            avg3_bwd_columns(p += sw, sh, n_lanes, weight[0], right);
+            avg3_bwd_put(left, middle, right, out, sdxh, n_lanes, add);
+        }
+        if (W > 1) {
+            avg3_bwd_columns(p + sw, sh, n_lanes, weight[1], right);
+            avg3_bwd_put(left, middle, right, out, sdxh, n_lanes, add);
+            out += sdx;
+        }
+        avg3_bwd_put(left, middle, (vec[2]){{0}, {0}}, out, sdxh, n_lanes, add);
+    }
+}
+
 static void avg3_bwd(const zs_pool *d, int n0, int n1, const zs_view *dy, const zs_view *dx, bool add) {
     for (int n = n0; n < n1; n++)
         for (int h = 0; h < d->H; h++) {
+            const bool pair = h > 0 && h + 2 < d->P;
             const int p0 = h > 0 ? h - 1 : 0, p1 = h + 2 < d->P ? h + 2 : d->P, R = p1 - p0;
-            real weight[2][3];
-            for (int p = p0; p < p1; p++) {
+            real weight[2][3], four[2][4];
+            for (int p = p0; p < p1 + pair; p++) {
                 const cells row = rows_of(d, p);
-                weight[0][p - p0] = share(d, row.hi - row.lo, 3);
-                weight[1][p - p0] = share(d, row.hi - row.lo, d->W < 2 ? d->W : 2);
+                four[0][p - p0] = share(d, row.hi - row.lo, 3);
+                four[1][p - p0] = share(d, row.hi - row.lo, d->W < 2 ? d->W : 2);
             }
+            for (int i = 0; i < 2; i++) memcpy(weight[i], four[i], sizeof weight[i]);
             const real *g = at(dy, n, p0, 0);
             real *out = at_mut(dx, n, h, 0);
-            if (R == 3)
+            if (pair) {
+                if (add)
+                    FOR_STRIPS(4, d->C, avg3_bwd_pair, d->W, g, dy->sh, dy->sw, four, out, dx->sh, dx->sw, true);
+                else
+                    FOR_STRIPS(4, d->C, avg3_bwd_pair, d->W, g, dy->sh, dy->sw, four, out, dx->sh, dx->sw, false);
+                h++;
+            } else if (R == 3) {
                 FOR_STRIPS(4, d->C, avg3_bwd_row, 3, d->W, g, dy->sh, dy->sw, weight, out, dx->sw, add);
-            else
+            } else {
                 FOR_STRIPS(4, d->C, avg3_bwd_row, R, d->W, g, dy->sh, dy->sw, weight, out, dx->sw, add);
+            }
         }
 }
 
@@ -369,8 +508,61 @@ static void ZS_ISA(gap_bwd)(zs_shape s, int n0, int n1, const zs_view *dy, const
     }
 }
 
-/* Terms are read while SUM_VECS sums wait in registers: y = bias + sum_t (x_t - mean_t) * (coef_t * scale_t), where
-   bias = sum_t coef_t * beta_t. */
+/* y = bias + sum_t (x_t - mean_t) * (coef_t * scale_t), where bias = sum_t coef_t * beta_t: T terms, whose coefficients
+   stay in registers. */
+INLINE void sum_few_strip(int U, int c, int n_lanes, int T, int C, int W, ptrdiff_t group_offset, const zs_term *terms,
+                          int n, int h, int w, const zs_view *y) {
+    vec bias[2] = {{0}, {0}}, mean[4][2], scale[4][2];
+    const real *x[4];
+    ptrdiff_t step[4];
+#pragma GCC unroll 4
+    for (int t = 0; t < T; t++) {
+        const real *bn = terms[t].bn;
+        const vec coef = v_set((real)terms[t].coef);
+        x[t] = at(&terms[t].x, n, h, w) + c;
+        step[t] = terms[t].x.sw;
+#pragma GCC unroll 2
+        for (int u = 0; u < U; u++) {
+            mean[t][u] = (vec){0};
+            scale[t][u] = coef;
+            if (!bn) continue;
+            const real *p = bn + group_offset + c + u * VL;
+            mean[t][u] = v_load_lanes(p, n_lanes);
+            scale[t][u] *= v_load_lanes(p + C, n_lanes);
+            bias[u] += coef * v_load_lanes(p + 2 * C, n_lanes);
+        }
+    }
+    real *out = at_mut(y, n, h, w) + c;
+    for (; W > 0; W--, out += y->sw) {
+#pragma GCC unroll 2
+        for (int u = 0; u < U; u++) {
+            vec sum = bias[u];
+#pragma GCC unroll 4
+            for (int t = 0; t < T; t++) sum += (v_load_lanes(x[t] + u * VL, n_lanes) - mean[t][u]) * scale[t][u];
+            v_store_lanes(out + u * VL, sum, n_lanes);
+        }
+#pragma GCC unroll 4
+        for (int t = 0; t < T; t++) x[t] += step[t];
+    }
+}
+
+enum {
+    SUM_FEW = ZS_ACCUMULATORS >= 24 ? 2 : 1, /* vectors of channels at a time */
+    SUM_PIXELS = 64 /* pixels: strips of channels find their cache lines again */
+};
+
+#define SUM_FEW_ROW(T)                                                                                                \
+    static __attribute__((noinline)) void sum_few_##T(zs_shape s, int W, ptrdiff_t group_offset,                      \
+                                                      const zs_term *terms, int n, int h, int w, const zs_view *y) {  \
+        FOR_STRIPS(SUM_FEW, s.C, sum_few_strip, T, s.C, W, group_offset, terms, n, h, w, y);                          \
+    }
+SUM_FEW_ROW(1)
+SUM_FEW_ROW(2)
+SUM_FEW_ROW(3)
+SUM_FEW_ROW(4)
+#undef SUM_FEW_ROW
+
+/* The same for many. Terms are read while SUM_VECS sums wait in registers. */
 enum { SUM_VECS = ZS_ACCUMULATORS >= 16 ? 16 : 8 };
 
 INLINE void sum_pixels(int U, int c, int n_lanes, int n_pixels, int C, ptrdiff_t group_offset, int n_terms,
@@ -416,8 +608,17 @@ static void ZS_ISA(sum_fwd)(zs_shape s, int n0, int n1, int group, int n_terms, 
     for (int t = 0; t < n_terms; t++)
         if (merge_rows(s, n0, n0, 1, (const zs_view *[]){&terms[t].x}).H != r.H) r = (rows){n0, n0, s.H, s.W, s.C};
     for (int n = n0; n < n1; n++)
-        for (int h = 0; h < r.H; h++)
-            FOR_STRIPS(4, s.C, sum_fwd_strip, s.C, r.W, (ptrdiff_t)(n / group) * 3 * s.C, n_terms, terms, n, h, y);
+        for (int h = 0; h < r.H; h++) {
+            const ptrdiff_t group_offset = (ptrdiff_t)(n / group) * 3 * s.C;
+            if (n_terms > 4) FOR_STRIPS(4, s.C, sum_fwd_strip, s.C, r.W, group_offset, n_terms, terms, n, h, y);
+            for (int w = 0; w < r.W && n_terms <= 4; w += SUM_PIXELS) {
+                const int W = r.W - w < SUM_PIXELS ? r.W - w : SUM_PIXELS;
+                if (n_terms == 1) sum_few_1(s, W, group_offset, terms, n, h, w, y);
+                if (n_terms == 2) sum_few_2(s, W, group_offset, terms, n, h, w, y);
+                if (n_terms == 3) sum_few_3(s, W, group_offset, terms, n, h, w, y);
+                if (n_terms == 4) sum_few_4(s, W, group_offset, terms, n, h, w, y);
+            }
+        }
 }
 
 INLINE void scale_run(int n, const real *x, real coef, real *y, bool add) {
