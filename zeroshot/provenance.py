@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-NUMERICS = 1
+NUMERICS = 2
 """Version of the arithmetic."""
 
 

@@ -60,7 +60,7 @@ class ScoreValue:
     group_size, n_groups, unused_rows : int
         Rows that share statistics and loss; how many of these; rows of x that were left over.
     algorithm : str
-        ``direct`` or ``f4``: how 3x3 convolutions were to be computed (`Options.algo`).
+        ``direct``, ``f2`` or ``f4``: how 3x3 convolutions were to be computed (`Options.algo`).
     keys : tuple of str
         Provenance key of each of `values`: equal keys, equal values on one machine.
     """
