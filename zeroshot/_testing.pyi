@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 Array = NDArray[Any]
 Double = NDArray[np.float64]
-Algo = Literal["direct", "auto", "f2", "f4"]
+Algo = Literal["direct", "auto", "f2", "f4", "signs"]
 Term = tuple[Array, float, Array | None]
 Network = tuple[tuple[int, int, int], list[tuple[str, str, tuple[int, ...], dict[str, Any]]]]
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from zeroshot._core import CancelToken
 
 Dtype = Literal["float32", "float64"]
-Algo = Literal["auto", "direct", "f4"]
+Algo = Literal["auto", "direct", "f2", "f4"]
 
 _MAX_THREADS = 4096  # as the core
 _MAX_SIZE = 2**20  # as the core
@@ -61,11 +61,12 @@ class Options:
         Default: as many as there are processors to run on. Results do not depend on it.
     kernels : str
         Kernel table, ``auto`` or one of `zeroshot.show_config`. Tables differ in rounding.
-    algo : {"auto", "direct", "f4"}
-        How 3x3 convolutions are computed in float32: as sums of products (``direct``) or by
-        Winograd's F(4x4, 3x3) where it applies (``f4``), two to three times faster with some ten
-        times the rounding of one layer. ``auto`` takes ``f4`` for all scores but those that look at
-        signs. float64 is always direct.
+    algo : {"auto", "direct", "f2", "f4"}
+        How 3x3 convolutions are computed in float32: as sums of products (``direct``) or, where
+        they apply, by Winograd's F(2x2, 3x3) (``f2``), one and a half times as fast with the same
+        rounding, or F(4x4, 3x3) (``f4``), two to three times as fast with some ten times the
+        rounding of one layer. ``auto`` takes ``f2`` for scores that look at signs and ``f4`` for
+        all others. float64 is always direct.
     recompute : bool
         Take less memory and more time (a third to a half): backward makes activations again, cell
         by cell, in place of keeping them all. Results do not depend on it.
@@ -97,7 +98,7 @@ class Options:
         _check_name("dtype", self.dtype, ("float32", "float64"))
         usable = tuple(name for name, usable in _core.kernel_tables() if usable)
         _check_name("kernels", self.kernels, ("auto", *usable))
-        _check_name("algo", self.algo, ("auto", "direct", "f4"))
+        _check_name("algo", self.algo, ("auto", "direct", "f2", "f4"))
         # the core has closer bounds for what is built of these
         for name in ("channels", "cells", "num_classes"):
             object.__setattr__(self, name, check_int(name, getattr(self, name), 1, _MAX_SIZE))

@@ -66,7 +66,7 @@ class ScoreValue:
     group_size, n_groups, unused_rows : int
         Rows that share statistics and loss; how many of these; rows of x that were left over.
     algorithm : str
-        ``direct`` or ``f4``: how 3x3 convolutions were to be computed (`Options.algo`).
+        ``direct``, ``f2`` or ``f4``: how 3x3 convolutions were to be computed (`Options.algo`).
     dead_weights : int
         With ``canonical=True``, where the score counts weights without a gradient: those that the
         architecture has beyond the network that was scored. They are in the value and in no layer.

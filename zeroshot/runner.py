@@ -259,7 +259,7 @@ class Job:
         if self.options.dtype == "float64":
             return "direct"
         if self.options.algo == "auto":
-            return "direct" if score.keeps_signs else "f4"
+            return "f2" if score.keeps_signs else "f4"
         return self.options.algo
 
     def failed(self, arch: object, error: BaseException) -> ScoreResult:

@@ -57,7 +57,7 @@ class Score(ABC):
     label : str
         Under which the value stands in a result; the name unless given.
     keeps_signs : bool
-        Looks at signs: ``algo="auto"`` means direct sums.
+        Looks at signs: ``algo="auto"`` means ``f2``, which rounds like direct sums.
     """
 
     name: ClassVar[str]

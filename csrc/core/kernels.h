@@ -16,10 +16,11 @@ typedef struct zs_view {
 
 /* How 3x3 convolutions are computed. A table may take direct sums whatever is asked for; it says so by conv2d_algo. */
 typedef enum zs_algo {
-    ZS_ALGO_DIRECT, /* sums of products, as the formula: keeps signs */
+    ZS_ALGO_DIRECT, /* sums of products, as the formula */
     ZS_ALGO_AUTO,   /* the fastest that keeps float32 gradients within their bounds */
     ZS_ALGO_F4,     /* Winograd F(4x4, 3x3) where it applies */
-    ZS_ALGO_F2,     /* Winograd F(2x2, 3x3): rounds like direct sums, keeps signs */
+    ZS_ALGO_F2,     /* Winograd F(2x2, 3x3) where it applies: rounds like direct sums */
+    ZS_ALGO_SIGNS,  /* the fastest that rounds like direct sums and so keeps the signs of gradients */
     ZS_N_ALGOS
 } zs_algo;
 

@@ -106,8 +106,8 @@ static int get_loss(const char *name, zs_loss *loss) {
 }
 
 static int get_algo(const char *name, zs_algo *algo) {
-    static const char *const names[ZS_N_ALGOS] = {"direct", "auto", "f4", "f2"};
-    for (int i = 0; i < ZS_N_ALGOS; i++)
+    static const char *const names[] = {"direct", "auto", "f4", "f2"}; /* in the order of zs_algo */
+    for (int i = 0; i < (int)(sizeof(names) / sizeof(*names)); i++)
         if (strcmp(names[i], name) == 0) {
             *algo = (zs_algo)i;
             return 0;

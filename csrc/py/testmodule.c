@@ -166,10 +166,10 @@ static bool conv_ready(conv *v, const array *x, const array *w, const array *y) 
     const int groups = v->d.groups;
     v->d.C = x->C, v->d.H = x->H, v->d.W = x->W, v->d.K = y->C, v->d.P = y->H, v->d.Q = y->W;
     v->d.relu = v->relu;
-    static const char *const algos[ZS_N_ALGOS] = {"direct", "auto", "f4", "f2"};
+    static const char *const algos[ZS_N_ALGOS] = {"direct", "auto", "f4", "f2", "signs"};
     int algo = 0;
     while (algo < ZS_N_ALGOS && strcmp(v->algo, algos[algo]) != 0) algo++;
-    if (!expect(algo < ZS_N_ALGOS, "algo 'direct', 'auto', 'f4' or 'f2'")) return false;
+    if (!expect(algo < ZS_N_ALGOS, "algo 'direct', 'auto', 'f4', 'f2' or 'signs'")) return false;
     v->d.algo = (zs_algo)algo;
     return expect(groups > 0 && w->ndim == 4 && w->type == x->type && w->C == y->C && w->W * groups == x->C &&
                       y->C % groups == 0,

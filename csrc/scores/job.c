@@ -55,7 +55,7 @@ void zs_workspace_free(zs_workspace *w, const zs_backend *backend) {
 
 /* What a pass must be for a score to share it. */
 static pass wanted_pass(const job_state *s, const zs_score_run *r) {
-    const zs_algo algo = s->job->algo == ZS_ALGO_AUTO && r->score->keeps_signs ? ZS_ALGO_DIRECT : s->job->algo;
+    const zs_algo algo = s->job->algo == ZS_ALGO_AUTO && r->score->keeps_signs ? ZS_ALGO_SIGNS : s->job->algo;
     return (pass){.group_size = r->group_size,
                   .n_groups = r->n_groups,
                   .loss = r->loss,

@@ -42,7 +42,7 @@ typedef struct zs_score {
     const char *const *params; /* NULL-terminated names */
     int min_groups;
     bool takes_edges;
-    bool keeps_signs;          /* wants direct sums where the caller leaves the algorithm open */
+    bool keeps_signs;          /* wants the rounding of direct sums where the caller leaves the algorithm open */
     bool observes_dead;        /* wants what cannot reach the loss computed, too */
     const char *extra_name;    /* NULL: none */
     size_t (*state_bytes)(const zs_score_run *run, const zs_tensor *t); /* of one live tensor, zeroed before */

@@ -204,12 +204,49 @@ def test_winograd_is_used_where_it_may_be(dtype: Any, table: str) -> None:
         assert not is_fast(p, table, "direct")
         assert is_fast(p, table, "f4") == is_fast(p, table, "f2") == fast
         wide = min(case.c, case.k) >= 16 and min(case.size) >= 4
-        assert is_fast(p, table, "auto") == (fast and wide)
+        assert is_fast(p, table, "auto") == is_fast(p, table, "signs") == (fast and wide)
     for case in CASES:
         plain = case.groups == 1 and case.geometry == same(case.c, case.k, 3).geometry
         if case.kernel != (3, 3) or not plain:
             assert not is_fast(problem(case, dtype), table, "f4")
             assert not is_fast(problem(case, dtype), table, "f2")
+
+
+@every_table
+@pytest.mark.parametrize(
+    "case",
+    [
+        same(16, 16, 3, size=(32, 32), n=1),
+        same(32, 32, 3, size=(16, 16), n=1),
+        same(64, 64, 3, size=(8, 8), n=1),
+    ],
+    ids=str,
+)
+def test_f2_rounds_like_direct_sums_and_f4_within_its_documented_bounds(
+    case: Conv, table: str
+) -> None:
+    """Against float64, one sample. F(2x2) adds a few roundings, but its sums are shorter."""
+    p = problem(case, np.float32)
+    exact = {"y": p.y(False)[0], "dx": p.dx(False, False)[0], "dw": p.dw(False)[0]}
+
+    def rms(a: Array) -> float:
+        return float(np.sqrt(np.mean(a**2)))
+
+    def errors(algo: _testing.Algo) -> dict[str, Array]:
+        options: dict[str, Any] = {**case.geometry, "algo": algo}
+        y, dx, dw = (garbage(np.float32, *a.shape) for a in (p.dy, p.x, p.w))
+        _testing.conv2d_fwd(table, p.x, p.w, None, y, **options)
+        _testing.conv2d_bwd_x(table, p.dy, p.w, p.x, dx, **options)
+        _testing.conv2d_bwd_w(table, p.x, p.dy, dw, None, **options)
+        return {name: a - exact[name] for name, a in (("y", y), ("dx", dx), ("dw", dw))}
+
+    direct, f2, f4 = errors("direct"), errors("f2"), errors("f4")
+    for name, value in exact.items():
+        assert rms(f2[name]) < 2 * rms(direct[name]), name
+        if name == "dw":
+            assert abs(f4[name]).max() < 1e-4 * rms(value)
+        else:
+            assert abs(f4[name]).max() < 1e-5 * abs(value).max(), name
 
 
 @every_table

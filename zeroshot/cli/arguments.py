@@ -288,8 +288,8 @@ def add_run_arguments(parser: Parser) -> None:
         help=f"auto (default), {', '.join(tables)}",
     )  # fmt: skip
     group.add_argument(
-        "--algo", type=one_of("auto", "direct", "f4"), default="auto", metavar="NAME",
-        help="3x3 convolutions in float32: direct sums, Winograd's f4, or auto (default)",
+        "--algo", type=one_of("auto", "direct", "f2", "f4"), default="auto", metavar="NAME",
+        help="3x3 convolutions in float32: direct sums, Winograd's f2 or f4, or auto (default)",
     )  # fmt: skip
     group.add_argument(
         "--recompute", action="store_true",

@@ -1,19 +1,19 @@
 /* Winograd convolution F(m x m, 3x3), m = 4 or 2 (Winograd 1980; Lavin and Gray, CVPR 2016): 3x3 filters, stride 1,
    padding 1, one group.
 
-   A tile is m x m pixels and its patch the (m + 2) x (m + 2) pixels around them. With matrices A, B, G of the points 0, 1,
-   -1 and infinity, and for m = 4 also 2 and -2,
+   A tile is m x m pixels and its patch the (m + 2) x (m + 2) pixels around them. With matrices A, B, G of the points
+   0, 1, -1 and infinity, and for m = 4 also 2 and -2, w' the filter turned by half a circle, and dw' likewise,
 
-       y  = A^T (sum_c U_c V_c) A        U = G w G^T,    V = B^T x B, x a patch     36 (16) products in place of 144 (36)
-       dx = A^T (sum_k U'_k Z_k) A       U' = G w' G^T,  Z = B^T dy B, dy a patch   w': the filter turned by half a circle
-       dw' = G^T (sum_tiles X Z) G       X = A x A^T, x a tile
+       y   = A^T (sum_c U_c V_c) A      U = G w G^T,    V = B^T x B, x a patch      36 (16) products, not 144 (36)
+       dx  = A^T (sum_k U'_k Z_k) A     U' = G w' G^T,  Z = B^T dy B, dy a patch
+       dw' = G^T (sum_tiles X Z) G      X = A x A^T, x a tile
 
    so a backward pass forms Z once for both gradients, and writes each pixel of dx once. Element e of a transform is a
    matrix product of its own, over tiles and channels. Tiles go in batches that stay in cache: [e][tile][channels].
 
    F(4x4): the transforms divide by up to 24 and multiply by up to 8 twice, so an output carries some ten times the
-   rounding of a direct sum: docs and tests hold it to 5e-6 of the largest output and dw to 1e-4 of its root mean square.
-   F(2x2) adds and halves: its rounding is that of a direct sum. */
+   rounding of a direct sum: y and dx are off by up to 6e-6 of the largest (tests: 1e-5), dw by up to 3e-5 of its root
+   mean square (tests: 1e-4). F(2x2) adds and halves: y and dx round less than direct sums, dw up to twice as much. */
 
 enum {
     TILES = ZS_ACCUMULATORS >= 24 ? 8 : 6,    /* of a block of products, times two vectors */
@@ -32,7 +32,7 @@ static wino wino_dims(int span, const zs_conv2d *d) {
 
 static int wino_tiles(int span, const zs_conv2d *d) { return ((d->H + span - 1) / span) * ((d->W + span - 1) / span); }
 
-/* --- weights --------------------------------------------------------------------------------------------------------- */
+/* --- weights ------------------------------------------------------------------------------------------------------ */
 
 static size_t wino_packed_reals(int span, const zs_conv2d *d) {
     const wino w = wino_dims(span, d);
@@ -103,7 +103,7 @@ INLINE void unpack_gradient(int span, const zs_conv2d *d, const wino *w, const r
         }
 }
 
-/* --- products ------------------------------------------------------------------------------------------------------------ */
+/* --- products ----------------------------------------------------------------------------------------------------- */
 
 /* out[t][e][o..] = sum_i in[t][e][i] w[i][o..] for nt tiles and kv vectors */
 INLINE void product_block(int nt, int kv, int I, size_t ld_w, size_t points, size_t ld_in, size_t ld_out,
@@ -210,7 +210,7 @@ static __attribute__((noinline)) void outer_products(size_t points, int n, bool 
     }
 }
 
-/* --- whole convolutions --------------------------------------------------------------------------------------------------- */
+/* --- whole convolutions ------------------------------------------------------------------------------------------- */
 
 /* V or X, M or Z, dU, and a row of zeros */
 static size_t wino_scratch_reals(int span, const zs_conv2d *d) {

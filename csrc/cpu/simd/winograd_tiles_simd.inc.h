@@ -1,5 +1,5 @@
-/* Tiles of Winograd convolutions: the one-dimensional transforms of F(4, 3) and F(2, 3), and what applies them along both
-   axes of a tile: loads with zero padding, stores with bias, mask or sum.
+/* Tiles of Winograd convolutions: the one-dimensional transforms of F(4, 3) and F(2, 3), and what applies them along
+   both axes of a tile: loads with zero padding, stores with bias, mask or sum.
 
    `span` (outputs of a tile along an axis: 4 or 2) is a constant wherever these are inlined. A transform is done for a
    few of its rows at a time, all columns of them, and the sources loaded again for the next few: loading twice costs
@@ -9,7 +9,7 @@ enum { MAX_SPAN = 4, MAX_PATCH = MAX_SPAN + 2 };
 
 INLINE int patch_of(int span) { return span + 2; }
 
-/* --- one-dimensional transforms ---------------------------------------------------------------------------------------- */
+/* --- one-dimensional transforms ----------------------------------------------------------------------------------- */
 
 /* B^T: a patch */
 INLINE void transform_patch(int span, const vec *d, vec *o) {
@@ -86,7 +86,7 @@ INLINE void transform_filter_gradient(int span, const vec *m, vec *o) {
     o[2] = (real)(1.0 / 6) * (r - p) + m[5];
 }
 
-/* --- where tiles lie ------------------------------------------------------------------------------------------------- */
+/* --- where tiles lie ---------------------------------------------------------------------------------------------- */
 
 typedef struct wino {
     int H, W, batch; /* an image; tiles that are worked on together */
@@ -127,7 +127,7 @@ INLINE source source_at(int size, const wino *w, const zs_view *x, int n, int ro
     return s;
 }
 
-/* --- two-dimensional transforms ---------------------------------------------------------------------------------------- */
+/* --- two-dimensional transforms ----------------------------------------------------------------------------------- */
 
 #define IN_SET(set, i) ((set) >> (i) & 1u)
 
