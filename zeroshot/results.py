@@ -68,8 +68,9 @@ class ScoreValue:
     algorithm : str
         ``direct`` or ``f4``: how 3x3 convolutions were to be computed (`Options.algo`).
     dead_weights : int
-        With ``canonical=True``, where the score counts weights without a gradient: those that the
-        architecture has beyond the network that was scored. They are in the value and in no layer.
+        With ``canonical``, where the score counts weights without a gradient: the architecture's
+        own dead weights, which the network that was scored does not have. They are in the value and
+        in no layer.
     keys : tuple of str
         Provenance key of each of `values`: equal keys, equal values on one machine.
     """
@@ -122,7 +123,7 @@ class ScoreResult:
     arch : str
         The architecture in its one normal spelling; of a `zeroshot.Graph` a hash.
     scored_as : str or None
-        With ``canonical=True`` the architecture whose network was scored for it. `seconds`,
+        With ``canonical`` the architecture whose network was scored for it. `seconds`,
         `peak_bytes`, `macs` and the names of layers are that one's.
     scores : dict of str to ScoreValue
         By label, in the order asked for.
