@@ -66,7 +66,8 @@ class ScoreValue:
     group_size, n_groups, unused_rows : int
         Rows that share statistics and loss; how many of these; rows of x that were left over.
     algorithm : str
-        ``direct`` or ``f4``: how 3x3 convolutions were to be computed (`Options.algo`).
+        How 3x3 convolutions were to be computed (`Options.algo`): ``direct``, ``f4`` where it
+        applies, or ``auto:f4``, which leaves layers of fewer than 16 channels or 4x4 pixels direct.
     dead_weights : int
         With ``canonical``, where the score counts weights without a gradient: the architecture's
         own dead weights, which the network that was scored does not have. They are in the value and

@@ -261,7 +261,7 @@ class Job:
         if self.options.dtype == "float64":
             return "direct"
         if self.options.algo == "auto":
-            return "direct" if score.keeps_signs else "f4"
+            return "direct" if score.keeps_signs else "auto:f4"  # small layers stay direct
         return self.options.algo
 
     def failed(self, arch: object, error: BaseException) -> ScoreResult:
