@@ -1,10 +1,10 @@
-"""``canonical=True``: equal cells are scored once, and each still has its own dead weights."""
+"""``canonical``: equal cells are scored once, and each still has its own dead weights."""
 
 from __future__ import annotations
 
 import itertools
 import threading
-from collections import Counter
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ import pytest
 
 import zeroshot
 from zeroshot import GradSign, Sweet, XiGsnr, runner
+from zeroshot.spaces import CANONICAL, Canonical
 from zeroshot.spaces import nasbench201 as nb
 
 X = np.random.default_rng(0).standard_normal((8, 3, 8, 8), dtype=np.float32)
@@ -35,21 +36,39 @@ NO_PATH = "|none~0|+|none~0|none~1|+|none~0|none~1|none~2|"
 SKIP = "|none~0|+|none~0|none~1|+|skip_connect~0|none~1|none~2|"
 DEAD = "|nor_conv_3x3~0|+|nor_conv_1x1~0|none~1|+|skip_connect~0|none~1|none~2|"
 DEADER = "|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_1x1~1|+|skip_connect~0|none~1|none~2|"
+# one form, two networks: a convolution that is added twice, two that are added, a dead one as well
+TWICE = "|nor_conv_1x1~0|+|none~0|skip_connect~1|+|none~0|skip_connect~1|skip_connect~2|"
+TWO = "|nor_conv_1x1~0|+|none~0|none~1|+|nor_conv_1x1~0|skip_connect~1|none~2|"
+TWO_DEAD = "|nor_conv_1x1~0|+|nor_conv_3x3~0|none~1|+|nor_conv_1x1~0|skip_connect~1|none~2|"
+
+ALL = list(itertools.product(range(5), repeat=6))
+MODES = pytest.mark.parametrize("mode", CANONICAL)
+Classes = dict[str, list[nb.Genes]]
 
 
-@pytest.fixture(scope="module")
-def classes() -> list[list[nb.Genes]]:
-    """The members of each class, over the whole space."""
-    members: dict[str, list[nb.Genes]] = {}
-    for genes in itertools.product(range(5), repeat=6):
-        members.setdefault(nb.representative(genes), []).append(genes)
-    return list(members.values())
+@cache
+def classes_of(mode: Canonical) -> Classes:
+    """The members of each class, over the whole space, by their representative."""
+    members: Classes = {}
+    for genes in ALL:
+        members.setdefault(nb.representative(genes, mode), []).append(genes)
+    return members
 
 
-def sampled(classes: list[list[nb.Genes]], n: int, seed: int) -> list[list[nb.Genes]]:
+@cache
+def mixed_forms() -> list[list[nb.Genes]]:
+    """The members of each form that holds more than one network."""
+    return [
+        members
+        for members in classes_of("form").values()
+        if len({nb.representative(genes, "network") for genes in members}) > 1
+    ]
+
+
+def sampled(classes: Classes, n: int, seed: int) -> list[list[nb.Genes]]:
     """Random classes with more than one member, and of each up to eight members."""
     rng = np.random.default_rng(seed)
-    several = [members for members in classes if len(members) > 1]
+    several = [members for members in classes.values() if len(members) > 1]
     return [several[i][:8] for i in rng.choice(len(several), n, replace=False)]
 
 
@@ -81,36 +100,67 @@ def computed(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
 # ---- which cells are one -------------------------------------------------------------------------
 
 
-def test_classes_of_the_whole_space(classes: list[list[nb.Genes]]) -> None:
-    """5,260 networks; `function_form`, 4,930, does not see which terms share their weights."""
-    assert len(classes) == 5260
-    assert len({nb.function_form(members[0]) for members in classes}) == 4930
-    for members in classes:
-        assert len({nb.function_form(genes) for genes in members}) == 1
-        assert len({nb.network_form(genes) for genes in members}) == 1
-    merged = Counter(nb.function_form(members[0]) for members in classes)
-    mixed = {form for form, n in merged.items() if n > 1}
-    n_cells = sum(len(m) for m in classes if nb.function_form(m[0]) in mixed)
-    assert (len(mixed), n_cells) == (326, 2432)
+@pytest.mark.parametrize(("mode", "n"), [("form", 4930), ("network", 5260)])
+def test_classes_of_the_whole_space(mode: Canonical, n: int) -> None:
+    form = {"form": nb.function_form, "network": nb.network_form}[mode]
+    classes = classes_of(mode)
+    assert len(classes) == n
+    texts = [{form(genes) for genes in members} for members in classes.values()]
+    assert all(len(of_class) == 1 for of_class in texts)
+    assert len(set.union(*texts)) == n
 
 
-def test_members_have_the_same_live_weights(classes: list[list[nb.Genes]]) -> None:
-    def live(genes: nb.Genes) -> Counter[str]:
-        ops = zip(genes, nb.live_edges(genes), strict=True)
-        return Counter(nb.OPS[op] for op, is_live in ops if is_live and nb.OPS[op][:3] == "nor")
-
-    for members in classes:
-        assert len({frozenset(live(genes).items()) for genes in members}) == 1
+def test_network_refines_form() -> None:
+    for members in classes_of("network").values():
+        assert len({nb.representative(genes, "form") for genes in members}) == 1
 
 
-def test_representative_is_a_member_without_dead_operations(
-    classes: list[list[nb.Genes]],
+def live_convs(genes: nb.Genes) -> tuple[int, int]:
+    """Live 1x1 and 3x3 convolutions of a cell."""
+    live = [op for op, is_live in zip(genes, nb.live_edges(genes), strict=True) if is_live]
+    return live.count(2), live.count(3)
+
+
+def live_macs(genes: nb.Genes) -> int:
+    """Live multiply-adds at the default size, as `test_nasbench201` finds them counted."""
+    conv_1x1, conv_3x3 = live_convs(genes)
+    in_cells = 5 * 3 * 16**2 * 32**2 * (conv_1x1 + 9 * conv_3x3)
+    return (7_783_040 + in_cells) * nb.has_path(genes)
+
+
+def test_members_of_a_network_have_the_same_live_weights_and_of_some_forms_not() -> None:
+    for members in classes_of("network").values():
+        assert len({live_convs(genes) for genes in members}) == 1
+    assert (len(mixed_forms()), sum(map(len, mixed_forms()))) == (326, 2432)
+    for members in mixed_forms():
+        assert len({live_convs(genes) for genes in members}) > 1
+
+
+@MODES
+def test_representative_is_a_member_without_dead_operations_and_with_the_least_work(
+    mode: Canonical,
 ) -> None:
-    for members in classes:
-        genes = nb.parse(nb.representative(members[0]))
+    for scored, members in classes_of(mode).items():
+        genes = nb.parse(scored)
         assert genes in members
-        assert nb.representative(genes) == nb.format(genes)
+        assert nb.representative(genes, mode) == scored
         assert [op != 0 for op in genes] == list(nb.live_edges(genes))
+        assert live_macs(genes) == min(map(live_macs, members))
+
+
+@pytest.mark.parametrize(("mode", "saved"), [("form", 2.28), ("network", 2.12)])
+def test_live_multiply_adds_saved(mode: Canonical, saved: float) -> None:
+    scored = sum(live_macs(nb.parse(text)) for text in classes_of(mode))
+    assert round(sum(map(live_macs, ALL)) / scored, 2) == saved
+
+
+def test_form_joins_one_convolution_twice_and_two_convolutions() -> None:
+    archs = [TWICE, TWO, TWO_DEAD]
+    assert [nb.representative(arch) for arch in archs] == [TWICE] * 3
+    networks = [nb.representative(arch, "network") for arch in archs]
+    assert networks[0] == TWICE != networks[1] == networks[2]
+    with pytest.raises(ValueError, match="mode: expected one of form, network; got 'yes'"):
+        nb.representative(TWO, "yes")  # type: ignore[arg-type]
 
 
 def same_positions(member: nb.Genes, scored: nb.Genes) -> dict[int, int]:
@@ -128,14 +178,12 @@ def same_positions(member: nb.Genes, scored: nb.Genes) -> dict[int, int]:
     raise AssertionError("no order of the convolutions makes them the same network")
 
 
-def test_members_with_the_same_weights_have_the_same_scores(
-    classes: list[list[nb.Genes]],
-) -> None:
+def test_members_with_the_same_weights_have_the_same_scores() -> None:
     """Weights go by their position in the form; float64, so that the order of sums is seen last."""
     rng = np.random.default_rng(1)
     options: dict[str, Any] = {"scores": LIVE[:1], "dtype": "float64", **TINY}
-    for members in sampled(classes, 20, seed=2):
-        scored = nb.parse(nb.representative(members[0]))
+    for members in sampled(classes_of("network"), 20, seed=2):
+        scored = nb.parse(nb.representative(members[0], "network"))
         shapes = zeroshot.weight_names(scored, **TINY)
         weights = {name: 0.5 * rng.standard_normal(shape) for name, shape in shapes.items()}
         want = zeroshot.score(scored, X, Y, weights=weights, **options)["xi_gsnr"]
@@ -158,32 +206,48 @@ def test_members_with_the_same_weights_have_the_same_scores(
 # ---- one value for all ---------------------------------------------------------------------------
 
 
+@MODES
 def test_members_have_the_bits_of_their_representative(
-    classes: list[list[nb.Genes]], computed: list[Any]
+    mode: Canonical, computed: list[Any]
 ) -> None:
-    groups = [*sampled(classes, 12, seed=3), [nb.parse(NO_PATH), nb.parse(0), (3, 0, 0, 0, 0, 0)]]
-    groups[-1] = [genes for genes in groups[-1] if not nb.has_path(genes)]
+    groups = [*sampled(classes_of(mode), 12, seed=3), [nb.parse(NO_PATH), (3, 0, 0, 0, 0, 0)]]
+    if mode == "form":
+        groups += [members[::3] for members in mixed_forms()[::80]]
     todo = [genes for members in groups for genes in members]
-    results = iter(zeroshot.score_many(todo, X, Y, scores=LIVE, canonical=True, **TINY))
+    results = iter(zeroshot.score_many(todo, X, Y, scores=LIVE, canonical=mode, **TINY))
     assert len(computed) == len(groups)
     for members in groups:
-        scored = nb.representative(members[0])
+        scored = nb.representative(members[0], mode)
         plain = zeroshot.score(scored, X, Y, scores=LIVE, **TINY)
         for genes in members:
             result = next(results)
-            alone = zeroshot.score(genes, X, Y, scores=LIVE, canonical=True, **TINY)
+            alone = zeroshot.score(genes, X, Y, scores=LIVE, canonical=mode, **TINY)
             assert (result.arch, result.scored_as) == (nb.format(genes), scored)
             assert bits(result) == bits(alone) == bits(plain)
             assert keys(result) == keys(alone)
             assert not set(keys(result).values()) & set(keys(plain).values())
             assert result.provenance is not None
-            assert result.provenance.run["canonical"] is True
+            assert result.provenance.run["canonical"] == mode
             assert result.provenance.run["arch"] == scored
         assert plain.scored_as is None
 
 
-def test_score_functions_and_gradients_take_it() -> None:
-    options: dict[str, Any] = {**TINY, "canonical": True}
+def test_true_is_form_and_network_has_keys_of_its_own() -> None:
+    for arch in (SKIP, TWO):  # SKIP stands for itself in both
+        results = {
+            value: zeroshot.score(arch, X, Y, scores=LIVE, canonical=value, **TINY)
+            for value in (True, "form", "network", False)
+        }
+        assert bits(results[True]) == bits(results["form"])
+        assert keys(results[True]) == keys(results["form"])
+        of = [set(keys(results[value]).values()) for value in ("form", "network", False)]
+        assert not (of[0] & of[1] or of[0] & of[2] or of[1] & of[2])
+    assert results["form"]["xi_gsnr"] != results["network"]["xi_gsnr"]
+
+
+@MODES
+def test_score_functions_and_gradients_take_it(mode: Canonical) -> None:
+    options: dict[str, Any] = {**TINY, "canonical": mode}
     assert zeroshot.xi_gsnr(DEAD, X, Y, batch_size=4, **options) == zeroshot.xi_gsnr(
         SKIP, X, Y, batch_size=4, **TINY
     )
@@ -227,6 +291,21 @@ def test_dead_weights_are_each_cell_s_own() -> None:
     assert len({r.scores["gradsign"].keys for r in results}) == 1
 
 
+def test_dead_weights_of_a_form_are_those_of_the_member_and_live_ones_of_the_scored() -> None:
+    n_live = zeroshot.count(TWICE, input_size=8, **TINY).weights
+    own = zeroshot.count(TWO_DEAD, input_size=8, **TINY)
+    archs = {TWICE: 0, TWO: 0, TWO_DEAD: own.weights - own.live_weights}
+    assert archs[TWO_DEAD] > 0
+    for arch, n_dead in archs.items():
+        result = zeroshot.score(arch, X, Y, scores=WITH_DEAD, canonical="form", **TINY)
+        assert result.scored_as == TWICE
+        assert {score.dead_weights for score in result.scores.values()} == {n_dead}
+        assert result["all"] == result["split"] == n_live + n_dead
+        network = zeroshot.score(arch, X, Y, scores=WITH_DEAD, canonical="network", **TINY)
+        assert {score.dead_weights for score in network.scores.values()} == {n_dead}
+        assert network["all"] == zeroshot.count(arch, input_size=8, **TINY).weights
+
+
 def test_dead_weights_add_what_they_add_to_a_cell_that_is_scored_alone() -> None:
     alone = zeroshot.score(DEADER, X, Y, scores=[*LIVE, *WITH_DEAD], **TINY)
     dead = [f"cell0{c}.e{e}.conv.weight" for c in range(3) for e in ("01", "02", "12")]
@@ -249,18 +328,23 @@ def test_cell_without_path_counts_all_its_weights() -> None:
     assert result.values == pytest.approx(plain.values)
 
 
-def test_interval_search_counts_each_cell_s_own_weights() -> None:
-    archs = [SKIP, DEAD, DEADER, 1462, NO_PATH]
+@MODES
+def test_interval_search_counts_each_cell_s_own_dead_weights(mode: Canonical) -> None:
+    archs = [SKIP, DEAD, DEADER, 1462, NO_PATH, TWO, TWO_DEAD]
     options: dict[str, Any] = {"edges": [0, 1e-3, np.inf], "batch_size": 8, **TINY}
-    found = zeroshot.find_sweet_interval(archs, X, Y, canonical=True, **options)
-    in_cells = sum(
-        int(np.prod(shape))
-        for arch in archs
-        for name, shape in zeroshot.weight_names(arch, **TINY).items()
-        if name.startswith("cell") and name.endswith("conv.weight")
-    )
-    assert sum(found.counts) == in_cells
-    only = [nb.representative(arch) for arch in archs]
+    found = zeroshot.find_sweet_interval(archs, X, Y, canonical=mode, **options)
+
+    def in_cells(arch: Any) -> int:
+        return sum(
+            int(np.prod(shape))
+            for name, shape in zeroshot.weight_names(arch, **TINY).items()
+            if name.startswith("cell") and name.endswith("conv.weight")
+        )
+
+    only = [nb.representative(arch, mode) for arch in archs]
+    dead = [in_cells(arch) - in_cells(nb.representative(arch, "network")) for arch in archs]
+    assert dead[-1] == in_cells(TWO_DEAD) - in_cells(TWO) > dead[-2] == 0
+    assert sum(found.counts) == sum(map(in_cells, only)) + sum(dead)
     live = zeroshot.find_sweet_interval(only, X, Y, **options)
     assert found.counts[1:] == live.counts[1:]
 
@@ -358,7 +442,10 @@ def test_graph_is_refused() -> None:
     assert (failed.status, good.status) == ("failed", "ok")
 
 
-@pytest.mark.parametrize("value", [1, "yes", None])
-def test_it_is_true_or_false(value: Any) -> None:
-    with pytest.raises(TypeError, match="canonical: expected True or False"):
+@pytest.mark.parametrize(
+    ("value", "error"), [(1, TypeError), (None, TypeError), ("yes", ValueError), ("", ValueError)]
+)
+def test_other_values_are_refused(value: Any, error: type[Exception]) -> None:
+    expected = f'canonical: expected False, True, "form" or "network"; got {value!r}'
+    with pytest.raises(error, match=f"^{expected}$"):
         zeroshot.score(SKIP, X, Y, scores=LIVE, canonical=value, **TINY)

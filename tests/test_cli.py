@@ -136,6 +136,21 @@ def test_canonical_scores_equal_cells_once_and_says_by_which(run: Run, images: P
     assert "scored_as" not in read_csv(out)[0]
 
 
+def test_canonical_takes_what_equal_means(run: Run) -> None:
+    two = "|nor_conv_1x1~0|+|none~0|none~1|+|nor_conv_1x1~0|skip_connect~1|none~2|"
+    found = {}
+    for value in ([], ["form"], ["network"]):
+        _, out, _ = run("score", two, "--canonical", *value, "--json")
+        (result,) = json.loads(out)["results"]
+        found[" ".join(value)] = result["scored_as"], result["provenance"]["run"]["canonical"]
+    assert found[""] == found["form"] == (nasbench201.representative(two, "form"), "form")
+    assert found["network"] == (nasbench201.representative(two, "network"), "network")
+    code, _, err = run("score", "--canonical", two)
+    assert code == 2
+    assert "--canonical: expected one of form, network; got" in err
+    assert "put ARCH before --canonical" in err
+
+
 def test_json_has_layers_only_if_asked_for(run: Run) -> None:
     _, out, _ = run("score", CELLS[0], "--json")
     assert "layers" not in json.loads(out)["results"][0]["scores"]["xi_gsnr"]

@@ -31,7 +31,7 @@ def changed(array: Any, index: int) -> Any:
 
 def test_key_stays_what_it_was() -> None:
     """A change here strands every stored key: only together with `NUMERICS`."""
-    assert key() == "130b5a55b83b6f0ded98533d7721c026684c06e73b83cb51bd43e96f4076909c"
+    assert key() == "bea9b1538815d6581b9ca5ab9abafa314baeb352f6b149e6afac334abfbc4640"
 
 
 @pytest.mark.parametrize(
@@ -47,6 +47,7 @@ def test_key_stays_what_it_was() -> None:
         {"seed": 1},
         {"init": "kaiming_normal"},
         {"algo": "direct"},
+        {"algo": "f4"},
         {"dtype": "float64"},
         {"weights": {"stem.bn.gamma": np.ones(4)}},
         {"weights": {"stem.bn.gamma": np.zeros(4)}},
@@ -101,6 +102,31 @@ def seen() -> dict[str, str]:
 )
 def test_key_ignores_what_does_not_matter(change: dict[str, Any]) -> None:
     assert key(**change) == key()
+
+
+@pytest.mark.parametrize(
+    ("options", "algorithms"),
+    [
+        ({}, ["auto:f4", "direct"]),
+        ({"algo": "f4"}, ["f4", "f4"]),
+        ({"algo": "direct"}, ["direct", "direct"]),
+        ({"dtype": "float64", "algo": "f4"}, ["direct", "direct"]),
+    ],
+    ids=str,
+)
+def test_algorithm_tells_what_is_chosen_from_what_is_asked_for(
+    options: dict[str, Any], algorithms: list[str]
+) -> None:
+    result = zeroshot.score(ARCH, X, Y, scores=[XI, GradSign(n_samples=9)], **{**TINY, **options})
+    assert [score.algorithm for score in result.scores.values()] == algorithms
+
+
+def test_bits_of_auto_and_f4_differ_and_so_do_their_keys() -> None:
+    """At four channels auto is direct: the same bits under a key of its own."""
+    algos: tuple[Any, ...] = ("auto", "direct", "f4")
+    found = {algo: zeroshot.score(ARCH, X, Y, scores=XI, algo=algo, **TINY) for algo in algos}
+    assert found["auto"].value == found["direct"].value != found["f4"].value
+    assert len({result.scores["xi_gsnr"].keys for result in found.values()}) == 3
 
 
 def test_environment_is_recorded_beside_the_key() -> None:

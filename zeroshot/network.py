@@ -30,7 +30,7 @@ class Network:
     identity : dict
         What goes into a provenance key: encoding, space and its arguments.
     scored_as : str or None
-        With ``canonical=True`` the architecture that `graph` is of, in place of `arch`.
+        With ``canonical`` the architecture that `graph` is of, in place of `arch`.
     """
 
     graph: _core.Graph = field(repr=False)
@@ -64,8 +64,9 @@ def build_network(arch: AnyArch, options: Options, image_shape: tuple[int, int, 
     space = get_space(options.space)
     genes = space.parse(arch)
     text = scored = space.format(genes)
-    if options.canonical:
-        scored = space.representative(genes)
+    mode = options.canonical_mode
+    if mode is not None:
+        scored = space.representative(genes, mode)
         genes = space.parse(scored)
     graph = _core.space_build(
         space.NAME, genes, options.channels, options.cells, options.num_classes, image_shape
@@ -77,9 +78,9 @@ def build_network(arch: AnyArch, options: Options, image_shape: tuple[int, int, 
         "input": list(image_shape),
     }
     identity = {"arch": scored, "space": space.NAME, "arguments": arguments}
-    if not options.canonical:
+    if mode is None:
         return Network(graph, text, identity)
-    return Network(graph, text, {**identity, "canonical": True}, scored)
+    return Network(graph, text, {**identity, "canonical": mode}, scored)
 
 
 def count_graph(graph: _core.Graph) -> Counts:

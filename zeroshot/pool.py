@@ -53,7 +53,7 @@ def score_iter(
     """Score many architectures and hand out each result as soon as it is there.
 
     `archs` is read lazily, a few architectures ahead, so it may be endless. With
-    ``canonical=True`` what was scored in this call is not scored again. Leaving the loop early
+    ``canonical`` what was scored in this call is not scored again. Leaving the loop early
     stops the work: at once, or, where the caller's own ``cancel`` is in use, after the
     architectures that are being scored. Ctrl-C sets ``cancel``.
 
@@ -111,7 +111,7 @@ def score_many(
     -------
     list of ScoreResult
         One per architecture, in input order, bit for bit what `score` gives for it alone. With
-        ``canonical=True`` architectures that are the same network are scored once.
+        ``canonical`` equal architectures are scored once.
 
     Raises
     ------
@@ -244,7 +244,7 @@ def _stream(
         finally:
             workspaces.put(workspace)
 
-    known: dict[str, Future[ScoreResult]] = {}  # with canonical=True: what is scored or was
+    known: dict[str, Future[ScoreResult]] = {}  # with canonical: what is scored or was
     pending: dict[Future[ScoreResult], list[tuple[int, AnyArch | None]]] = {}
     waiting = 0
     pool = ThreadPoolExecutor(workers, thread_name_prefix="zeroshot")

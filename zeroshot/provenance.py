@@ -27,9 +27,9 @@ class Provenance:
     run : dict
         Part of every key: architecture, space and its arguments, initialiser, dtype, hash of
         given weights, version of the arithmetic. The seed, score, grouping, algorithm and the
-        hashes of the rows used come to it for each key. With ``canonical=True`` the architecture
-        is the one that was scored, and ``canonical`` is part of it; for scores that count dead
-        weights their number comes to it, too.
+        hashes of the rows used come to it for each key. With ``canonical`` the architecture is the
+        one that was scored, and ``canonical`` ("form" or "network") is part of it; for scores that
+        count dead weights their number comes to it, too.
     data : dict of str to dict
         Of each label the hashes of the rows of x and y that it used.
     environment : dict

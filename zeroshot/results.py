@@ -66,10 +66,13 @@ class ScoreValue:
     group_size, n_groups, unused_rows : int
         Rows that share statistics and loss; how many of these; rows of x that were left over.
     algorithm : str
-        ``direct``, ``f2`` or ``f4``: how 3x3 convolutions were to be computed (`Options.algo`).
+        How 3x3 convolutions were to be computed (`Options.algo`): ``direct``, ``f2`` or ``f4``
+        where it applies; ``auto:f2`` and ``auto:f4`` leave layers of fewer than 16 channels or 4x4
+        pixels direct.
     dead_weights : int
-        With ``canonical=True``, where the score counts weights without a gradient: those that the
-        architecture has beyond the network that was scored. They are in the value and in no layer.
+        With ``canonical``, where the score counts weights without a gradient: the architecture's
+        own dead weights, which the network that was scored does not have. They are in the value and
+        in no layer.
     keys : tuple of str
         Provenance key of each of `values`: equal keys, equal values on one machine.
     """
@@ -122,7 +125,7 @@ class ScoreResult:
     arch : str
         The architecture in its one normal spelling; of a `zeroshot.Graph` a hash.
     scored_as : str or None
-        With ``canonical=True`` the architecture whose network was scored for it. `seconds`,
+        With ``canonical`` the architecture whose network was scored for it. `seconds`,
         `peak_bytes`, `macs` and the names of layers are that one's.
     scores : dict of str to ScoreValue
         By label, in the order asked for.

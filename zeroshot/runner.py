@@ -22,7 +22,7 @@ from zeroshot.inputs import Data, make_data
 from zeroshot.network import AnyArch, build_network, count_graph
 from zeroshot.options import Options, check_seed
 from zeroshot.provenance import NUMERICS, Provenance, key_of
-from zeroshot.results import ScoreResult, ScoreValue, Status, mean, worst_status
+from zeroshot.results import Counts, ScoreResult, ScoreValue, Status, mean, worst_status
 from zeroshot.scores import Grouping, Score, ScoreLike, make_scores
 from zeroshot.spaces import get_space
 from zeroshot.weights import check_weights, hash_weights
@@ -150,12 +150,13 @@ class Job:
         return self.of_member(arch, result) if self.options.canonical else result
 
     def scored_as(self, arch: AnyArch) -> str | None:
-        """With ``canonical=True`` the architecture that is scored for `arch`; None if there is
-        none, which the run will say."""
-        if not self.options.canonical or isinstance(arch, Graph):
+        """With ``canonical`` the architecture that is scored for `arch`; None if there is none,
+        which the run will say."""
+        mode = self.options.canonical_mode
+        if mode is None or isinstance(arch, Graph):
             return None
         try:
-            return get_space(self.options.space).representative(arch)
+            return get_space(self.options.space).representative(arch, mode)
         except (TypeError, ValueError):
             return None
 
@@ -170,18 +171,19 @@ class Job:
         scores = dict(result.scores)
         if any(one.counts_dead for one in self.scores):
             assert result.scored_as is not None and result.provenance is not None
-            n_weights = self._n_weights(result.scored_as)
-            n_dead = self._n_weights(text) - n_weights
+            scored, own = self._counts(result.scored_as), self._counts(text)
+            # what is dead in the network that was scored (all of it, without a path) is counted
+            n_dead = (own.weights - own.live_weights) - (scored.weights - scored.live_weights)
             for i, one in enumerate(self.scores):
                 if one.counts_dead:
                     scores[one.label] = self._with_dead(
-                        i, scores[one.label], n_weights, n_dead, result.provenance.run
+                        i, scores[one.label], scored.weights, n_dead, result.provenance.run
                     )
         return replace(result, arch=text, scores=scores)
 
-    def _n_weights(self, arch: AnyArch) -> int:
+    def _counts(self, arch: AnyArch) -> Counts:
         plain = replace(self.options, canonical=False)
-        return count_graph(build_network(arch, plain, self.data.image_shape).graph).weights
+        return count_graph(build_network(arch, plain, self.data.image_shape).graph)
 
     def _with_dead(
         self, index: int, score: ScoreValue, n_weights: int, n_dead: int, run: Mapping[str, Any]
@@ -259,7 +261,7 @@ class Job:
         if self.options.dtype == "float64":
             return "direct"
         if self.options.algo == "auto":
-            return "f2" if score.keeps_signs else "f4"
+            return "auto:f2" if score.keeps_signs else "auto:f4"  # small layers stay direct
         return self.options.algo
 
     def failed(self, arch: object, error: BaseException) -> ScoreResult:

@@ -25,6 +25,7 @@ from zeroshot.network import AnyArch, build_network
 from zeroshot.options import Options, RunOptions, with_options
 from zeroshot.pool import score_iter
 from zeroshot.scores import Sweet
+from zeroshot.spaces import get_space
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -244,9 +245,12 @@ def find_sweet_interval(
         table = result.scores["sweet"].histogram or {}
         counts[position] = _by_layer(table, prefixes, len(borders) - 1)
         sizes[position] = _layer_sizes(todo[position], plain, image_shape, prefixes)
-        if result.scored_as is not None and borders[0] <= 0:  # its own weights without a gradient
-            scored = _layer_sizes(result.scored_as, plain, image_shape, prefixes)
-            counts[position][:, 0] += sizes[position] - scored
+        if result.scored_as is not None:  # its own weights that are dead come to what was scored
+            live = get_space(opts.space).representative(result.arch, "network")
+            dead = sizes[position] - _layer_sizes(live, plain, image_shape, prefixes)
+            sizes[position] = _layer_sizes(result.scored_as, plain, image_shape, prefixes) + dead
+            if borders[0] <= 0:
+                counts[position][:, 0] += dead
     exact = _exact_sweetness(counts, sizes)
     index, best = (None, Fraction(start)) if start < 0 else (0, Fraction(start))
     for i, value_of in enumerate(exact):

@@ -25,7 +25,7 @@ from typing import Any, NoReturn, TypeAlias
 from zeroshot import _core
 from zeroshot.data import list_presets
 from zeroshot.scores import LOSSES, SCORES, VARIANTS, list_scores
-from zeroshot.spaces import list_spaces
+from zeroshot.spaces import CANONICAL, list_spaces
 
 PER_SAMPLE = 64  # images that GradSign takes, if there are as many
 
@@ -96,6 +96,20 @@ def one_of(*names: str) -> Callable[[str], str]:
     return convert
 
 
+def canonical_mode(text: str) -> str:
+    """An argument type: which architectures are equal."""
+    if text not in CANONICAL:
+        raise argparse.ArgumentTypeError(
+            f"expected one of {', '.join(CANONICAL)}; got {text!r}{_hint(text, '--canonical')}"
+        )
+    return text
+
+
+def _hint(text: str, option: str) -> str:
+    """What to tell who wrote an architecture after an option that takes a value."""
+    return f"; put ARCH before {option}" if re.search(r"[|,\d]", text) or text == "-" else ""
+
+
 def score_fields(name: str) -> dict[str, Any]:
     """Parameters of a score and their defaults."""
     return next(info.defaults for info in list_scores() if info.name == name)
@@ -113,7 +127,7 @@ def score_spec(text: str) -> ScoreSpec:
     """An argument type: see `ScoreSpec`. With values of its own a score is labelled by its text."""
     name, colon, rest = text.partition(":")
     if name not in SCORES:
-        hint = "; put ARCH before --scores" if re.search(r"[|,\d]", name) or name == "-" else ""
+        hint = _hint(name, "--scores")
         raise argparse.ArgumentTypeError(f"expected one of {', '.join(SCORES)}; got {text!r}{hint}")
     defaults = score_fields(name)
     given: dict[str, Any] = {"label": text} if colon else {}
@@ -296,9 +310,10 @@ def add_run_arguments(parser: Parser) -> None:
         help="less memory, more time: activations are made again, not kept",
     )  # fmt: skip
     group.add_argument(
-        "--canonical", action="store_true",
-        help="score equal architectures once, by the one that stands for them; JSON and CSV say "
-        "which",
+        "--canonical", nargs="?", type=canonical_mode, const="form", default=False,
+        metavar="form|network",
+        help="score equal architectures once, by the one that stands for them (JSON and CSV say "
+        "which): by their formula (form, also without a value) or as networks",
     )  # fmt: skip
     group.add_argument(
         "--max-bytes", type=integer(1), metavar="B",

@@ -10,13 +10,13 @@ Every space is a module with the functions of `Space`, and is parsed and built b
 
 from __future__ import annotations
 
-__all__ = ["ArchLike", "Genes", "Space", "get_space", "list_spaces"]
+__all__ = ["CANONICAL", "ArchLike", "Canonical", "Genes", "Space", "get_space", "list_spaces"]
 
 import importlib
 from typing import cast
 
 from zeroshot import _core
-from zeroshot.spaces._protocol import ArchLike, Genes, Space
+from zeroshot.spaces._protocol import CANONICAL, ArchLike, Canonical, Genes, Space
 
 
 def list_spaces() -> tuple[str, ...]:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-__all__ = ["ArchLike", "Genes", "Space"]
+__all__ = ["CANONICAL", "ArchLike", "Canonical", "Genes", "Space"]
 
 from collections.abc import Iterator, Sequence
-from typing import Any, Protocol, TypeAlias, runtime_checkable
+from typing import Any, Final, Literal, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,11 @@ ArchLike: TypeAlias = (
     "str | bytes | int | np.integer[Any] | Sequence[Any] | NDArray[np.integer[Any]]"
 )
 """Anything that a space's `parse` accepts; which notations these are is each space's own."""
+
+Canonical: TypeAlias = Literal["form", "network"]
+"""What makes architectures equal: see `Space.representative`."""
+
+CANONICAL: Final[tuple[Canonical, ...]] = ("form", "network")
 
 
 @runtime_checkable
@@ -47,13 +52,16 @@ class Space(Protocol):
         """Text of genes; ``format(parse(text))`` is the text in its one normal spelling."""
 
     def canonical(self, arch: ArchLike) -> str:
-        """A text that architectures share if they compute the same function at initialisation,
-        up to the draw of weights. It is a key, not an architecture."""
+        """A text that architectures share if they compute the same formula, whichever of its terms
+        share their weights. It is a key, not an architecture."""
 
-    def representative(self, arch: ArchLike) -> str:
-        """The one architecture that stands for all that are the same network up to the draw of
-        weights, dead operations left out: with ``canonical=True`` it is scored for them. Where a
-        space has no such classes, the architecture itself."""
+    def representative(self, arch: ArchLike, mode: Canonical = "form") -> str:
+        """The one architecture that is scored for all that are equal to it (`Options.canonical`).
+
+        Equal are, as ``"form"``, those with the same `canonical` text; as ``"network"``, those that
+        are the same network up to the draw of weights, and so have the same live weights. The
+        second never joins what the first keeps apart. A representative stands for itself and has no
+        dead operation. Where a space has no such classes, the architecture itself."""
 
     def enumerate_all(self) -> Iterator[str]:
         """Every architecture once, in a fixed order; lazily, as some spaces never end."""
