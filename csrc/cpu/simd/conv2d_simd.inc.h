@@ -260,8 +260,8 @@ CONV_TILE(4, 1)
 CONV_TILE(8, 1)
 CONV_TILE(1, 2)
 CONV_TILE(2, 2)
-#if ZS_ACCUMULATORS >= 24
 CONV_TILE(4, 2)
+#if ZS_ACCUMULATORS >= 24
 CONV_TILE(8, 2)
 #else
 CONV_TILE(6, 2)
@@ -280,10 +280,10 @@ static void conv_strip2(const conv_job *job, int n_pixels, int o) {
     int i = 0;
 #if ZS_ACCUMULATORS >= 24
     for (; i + 8 <= n_pixels; i += 8) conv_tile_8x2(job, i, o);
-    for (; i + 4 <= n_pixels; i += 4) conv_tile_4x2(job, i, o);
 #else
-    for (; i + 6 <= n_pixels; i += 6) conv_tile_6x2(job, i, o);
+    for (; i + 6 <= n_pixels && i + 8 != n_pixels; i += 6) conv_tile_6x2(job, i, o); /* 8 are 4 and 4, not 6 and 2 */
 #endif
+    for (; i + 4 <= n_pixels; i += 4) conv_tile_4x2(job, i, o);
     for (; i + 2 <= n_pixels; i += 2) conv_tile_2x2(job, i, o);
     if (i < n_pixels) conv_tile_1x2(job, i, o);
 }
