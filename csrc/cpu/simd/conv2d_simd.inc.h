@@ -87,18 +87,21 @@ typedef struct ring {
     size_t row;
     int n_rows, left, right, width, C;
     int loaded; /* rows below this one are in the ring, or gone */
+    uint64_t inverse; /* of n_rows, times 2^42, rounded up */
 } ring;
 
 static ring ring_make(real *base, int n_rows, int left, int right, int width, int C) {
-    return (ring){base, (size_t)(left + width + right) * (size_t)C, n_rows, left, right, width, C, 0};
+    const size_t row = (size_t)(left + width + right) * (size_t)C;
+    return (ring){
+        base, row, n_rows, left, right, width, C, 0, (((uint64_t)1 << 42) + (uint64_t)n_rows - 1) / (uint64_t)n_rows};
 }
 
 static size_t ring_reals(const ring *r) { return round_vec((int)1) + (size_t)r->n_rows * r->row; }
 
-static ring forward_ring(const zs_conv2d *d, real *base) {
+static ring forward_ring(const zs_conv2d *d, real *base, int more_rows) {
     const zs_window *w = &d->win;
     const int right = max_int(0, (d->Q - 1) * w->stride_w + (w->S - 1) * w->dil_w - w->pad_w - (d->W - 1));
-    return ring_make(base, w->dil_h * (w->R - 1) + 1, w->pad_w, right, d->W, d->C);
+    return ring_make(base, w->dil_h * (w->R - 1) + 1 + more_rows, w->pad_w, right, d->W, d->C);
 }
 
 static ring backward_ring(const zs_conv2d *d, real *base) {
@@ -112,19 +115,17 @@ static ring backward_ring(const zs_conv2d *d, real *base) {
 /* Output rows that backward-weights takes at a time. */
 static int weight_rows(const zs_conv2d *d) {
     const zs_window *w = &d->win;
-    const ring r = forward_ring(d, NULL);
+    const ring r = forward_ring(d, NULL, 0);
     const int room = (int)(BW_BUFFER_BYTES / sizeof(real) / (r.row ? r.row : 1)) - w->dil_h * (w->R - 1) - 1;
     return max_int(1, min_int(d->P, room / w->stride_h + 1));
 }
 
 static ring weight_ring(const zs_conv2d *d, real *base) {
-    ring r = forward_ring(d, base);
-    r.n_rows += (weight_rows(d) - 1) * d->win.stride_h;
-    return r;
+    return forward_ring(d, base, (weight_rows(d) - 1) * d->win.stride_h);
 }
 
 static size_t direct_scratch_bytes(const zs_conv2d *d) {
-    const ring f = forward_ring(d, NULL), b = backward_ring(d, NULL), w = weight_ring(d, NULL);
+    const ring f = forward_ring(d, NULL, 0), b = backward_ring(d, NULL), w = weight_ring(d, NULL);
     size_t reals = ring_reals(&f);
     if (ring_reals(&b) > reals) reals = ring_reals(&b);
     if (ring_reals(&w) > reals) reals = ring_reals(&w);
@@ -154,7 +155,10 @@ static void fill_pixels(real *to, const zs_view *x, int n, int h, int width, int
     }
 }
 
-static real *ring_row(const ring *r, int i) { return r->base + (size_t)(i % r->n_rows) * r->row; }
+static real *ring_row(const ring *r, int i) { /* i mod n_rows: exact while i < 2^20 and i n_rows < 2^42 */
+    const uint64_t turns = (uint64_t)i * r->inverse >> 42;
+    return r->base + ((size_t)i - turns * (size_t)r->n_rows) * r->row;
+}
 
 /* Zeros beside the rows; they stay, since loads fill the middle. */
 static void ring_clear(const ring *r) {
@@ -260,8 +264,8 @@ CONV_TILE(4, 1)
 CONV_TILE(8, 1)
 CONV_TILE(1, 2)
 CONV_TILE(2, 2)
-#if ZS_ACCUMULATORS >= 24
 CONV_TILE(4, 2)
+#if ZS_ACCUMULATORS >= 24
 CONV_TILE(8, 2)
 #else
 CONV_TILE(6, 2)
@@ -280,10 +284,10 @@ static void conv_strip2(const conv_job *job, int n_pixels, int o) {
     int i = 0;
 #if ZS_ACCUMULATORS >= 24
     for (; i + 8 <= n_pixels; i += 8) conv_tile_8x2(job, i, o);
-    for (; i + 4 <= n_pixels; i += 4) conv_tile_4x2(job, i, o);
 #else
-    for (; i + 6 <= n_pixels; i += 6) conv_tile_6x2(job, i, o);
+    for (; i + 6 <= n_pixels && i + 8 != n_pixels; i += 6) conv_tile_6x2(job, i, o); /* 8 are 4 and 4, not 6 and 2 */
 #endif
+    for (; i + 4 <= n_pixels; i += 4) conv_tile_4x2(job, i, o);
     for (; i + 2 <= n_pixels; i += 2) conv_tile_2x2(job, i, o);
     if (i < n_pixels) conv_tile_1x2(job, i, o);
 }
@@ -436,7 +440,7 @@ static void direct_fwd(const zs_conv2d *dims, int n0, int n1, const zs_view *x_,
     const size_t tap_size = depthwise ? round_vec(d->C) : (size_t)I * round_vec(O);
     const ptrdiff_t sw = direct ? x.sw : d->C;
     taps t;
-    const ring shape = forward_ring(d, scratch_start(dims, scratch, &t));
+    const ring shape = forward_ring(d, scratch_start(dims, scratch, &t), 0);
     const depthwise_plan plan = depthwise_make(w->S, d->C, w->stride_w, w->dil_w, sw, tap_size);
     if (!direct) ring_clear(&shape);
     for (int n = n0; n < n1; n++) {

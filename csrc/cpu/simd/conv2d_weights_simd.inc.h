@@ -185,17 +185,19 @@ static void depthwise_weight_rows(const zs_conv2d *d, int n, int p0, int p1, con
     const ptrdiff_t sw = direct ? x->sw : d->C;
     const depthwise_plan plan = depthwise_make(w->S, d->C, w->stride_w, w->dil_w, sw, 0);
     const size_t dw_s = (size_t)d->K, dw_r = (size_t)w->S * dw_s;
+    depthwise_rows run; /* pointers are set row by row */
+    run.n = p1 - p0;
+    run.n_pixels = d->Q;
+    run.g_step = dy->sw;
+    for (int p = p0; p < p1; p++) run.g[p - p0] = at(dy, n, p, 0);
     for (int i = 0, rt; i < w->R; i += rt) {
         rt = part_of(w->R - i);
-        depthwise_rows run = {.n = p1 - p0, .n_pixels = d->Q, .g_step = dy->sw};
-        for (int p = p0; p < p1; p++) {
-            run.g[p - p0] = at(dy, n, p, 0);
+        for (int p = p0; p < p1; p++)
             for (int j = 0; j < DW_TAPS; j++) {
                 const int h = p * w->stride_h + (i + j) * w->dil_h - w->pad_h;
                 const bool inside = j < rt && h >= 0 && h < d->H;
                 run.x[p - p0][j] = inside ? direct ? at(x, n, h, 0) : ring_row(r, h) : NULL;
             }
-        }
         for (int s = 0, st; s < w->S; s += st) {
             st = part_of(w->S - s);
             real *tap = dw + (size_t)i * dw_r + (size_t)s * dw_s;

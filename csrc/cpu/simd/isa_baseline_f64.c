@@ -3,5 +3,9 @@
 #define ZS_DTYPE ZS_F64
 #define ZS_ISA(name) name##_baseline_f64
 #define ZS_VEC_BYTES 16
-#define ZS_ACCUMULATORS 12 /* vectors that fit in registers beside the operands */
+#ifdef __aarch64__
+#define ZS_ACCUMULATORS 24 /* vectors that fit in registers beside the operands: of 32 */
+#else
+#define ZS_ACCUMULATORS 12 /* of 16 */
+#endif
 #include "cpu/simd/table_simd.inc.h"

@@ -104,8 +104,20 @@ INLINE void v_store_lanes(real *p, vec v, int n) {
         _mm256_maskstore_pd((double *)p, lanes_below(n), (__m256d)v);
 }
 #else
-INLINE vec v_load_lanes(const real *p, int n) { return v_load_n(p, n); }
-INLINE void v_store_lanes(real *p, vec v, int n) { v_store_n(p, v, n); }
+INLINE vec v_load_lanes(const real *p, int n) { /* short vectors: lane by lane, without a detour through memory */
+    if (n >= VL) return v_load(p);
+    vec v = {0};
+    for (int i = 0; i < VL - 1; i++)
+        if (i < n) v[i] = p[i];
+    return v;
+}
+INLINE void v_store_lanes(real *p, vec v, int n) {
+    if (n >= VL)
+        v_store(p, v);
+    else
+        for (int i = 0; i < VL - 1; i++)
+            if (i < n) p[i] = v[i];
+}
 #endif
 
 INLINE vec v_abs(vec x) { return (vec)((mask)x & ~(mask)v_set((real)-0.0)); }
