@@ -107,7 +107,7 @@ def test_key_ignores_what_does_not_matter(change: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("options", "algorithms"),
     [
-        ({}, ["auto:f4", "direct"]),
+        ({}, ["auto:f4", "auto:f2"]),
         ({"algo": "f4"}, ["f4", "f4"]),
         ({"algo": "direct"}, ["direct", "direct"]),
         ({"dtype": "float64", "algo": "f4"}, ["direct", "direct"]),
