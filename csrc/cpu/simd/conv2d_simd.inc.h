@@ -18,6 +18,7 @@ enum {
     BW_C = ZS_ACCUMULATORS >= 24 ? 8 : 2,   /* ... and input channels, times three filter columns */
     BW_C1 = ZS_ACCUMULATORS >= 24 ? 16 : 6, /* ... times one */
     BW_BUFFER_BYTES = 24 * 1024,            /* rows that backward-weights holds: half of a first-level cache */
+    FLAT_BYTES = 8 * 1024,                  /* of a row that a 1x1 convolution makes of several */
 };
 
 static bool is_depthwise(const zs_conv2d *d) { return d->groups == d->C && d->K == d->C && d->C > 1; }
@@ -124,11 +125,33 @@ static ring weight_ring(const zs_conv2d *d, real *base) {
     return forward_ring(d, base, (weight_rows(d) - 1) * d->win.stride_h);
 }
 
-static size_t direct_scratch_bytes(const zs_conv2d *d) {
+static bool sees_pixels_alone(const zs_conv2d *d) {
+    const zs_window *w = &d->win;
+    return w->R == 1 && w->S == 1 && w->stride_h == 1 && w->stride_w == 1 && !w->pad_h && !w->pad_w;
+}
+
+/* The rows of a 1x1 convolution without gaps between them, as fewer and longer rows. */
+static zs_conv2d with_longer_rows(const zs_conv2d *d) {
+    zs_conv2d f = *d;
+    const size_t row = (size_t)d->W * (size_t)max_int(d->C, d->K) * sizeof(real);
+    int joined = min_int(d->H, max_int(1, (int)(FLAT_BYTES / row)));
+    while (d->H % joined) joined--;
+    f.W = f.Q = d->W * joined;
+    f.H = f.P = d->H / joined;
+    return f;
+}
+
+static size_t rings_reals(const zs_conv2d *d) {
     const ring f = forward_ring(d, NULL, 0), b = backward_ring(d, NULL), w = weight_ring(d, NULL);
     size_t reals = ring_reals(&f);
     if (ring_reals(&b) > reals) reals = ring_reals(&b);
     if (ring_reals(&w) > reals) reals = ring_reals(&w);
+    return reals;
+}
+
+static size_t direct_scratch_bytes(const zs_conv2d *d) {
+    const zs_conv2d longer = sees_pixels_alone(d) ? with_longer_rows(d) : *d;
+    const size_t plain = rings_reals(d), flat = rings_reals(&longer), reals = plain > flat ? plain : flat;
     return 2 * (size_t)n_taps(d) * sizeof(real *) + ZS_ALIGN + reals * sizeof(real);
 }
 
@@ -409,11 +432,10 @@ static void depthwise_row(const depthwise_plan *plan, const taps *t, int n_rows,
 /* A 1x1 convolution sees pixels alone: rows, or whole samples of one pixel, become one long row. */
 static zs_conv2d flattened(const zs_conv2d *d, int *n0, int *n1, zs_view *const *views, int n_views) {
     zs_conv2d f = *d;
-    const zs_window *w = &d->win;
-    if (w->R != 1 || w->S != 1 || w->stride_h != 1 || w->stride_w != 1 || w->pad_h || w->pad_w) return f;
+    if (!sees_pixels_alone(d)) return f;
     bool dense = true; /* rows follow each other without a gap */
     for (int i = 0; i < n_views; i++) dense = dense && (!views[i]->p || views[i]->sh == d->W * views[i]->sw);
-    if (d->H == 1 && d->W == 1) {
+    if (d->H == 1 && d->W == 1 && !d->relu) {
         for (int i = 0; i < n_views; i++) {
             if (!views[i]->p) continue;
             views[i]->p = (real *)views[i]->p + *n0 * views[i]->sn;
@@ -422,18 +444,24 @@ static zs_conv2d flattened(const zs_conv2d *d, int *n0, int *n1, zs_view *const 
         f.W = f.Q = *n1 - *n0;
         *n0 = 0;
         *n1 = 1;
-    } else if (dense && d->H > 1) {
-        f.W = f.Q = d->H * d->W;
-        f.H = f.P = 1;
+    } else if (dense) {
+        f = with_longer_rows(d);
+        for (int i = 0; i < n_views; i++) views[i]->sh = f.W * views[i]->sw;
     }
     return f;
+}
+
+/* Asks for a row of `width` pixels that will be written: stores to memory that is not in cache stand still. */
+INLINE void prefetch_row(const zs_view *v, int n, int h, int width) {
+    const real *p = at(v, n, h, 0), *const end = p + width * v->sw;
+    for (; p < end; p += ZS_ALIGN / sizeof(real)) __builtin_prefetch(p, 0, 2);
 }
 
 static void direct_fwd(const zs_conv2d *dims, int n0, int n1, const zs_view *x_, const void *packed, const void *bias,
                        const zs_view *y_, void *scratch) {
     zs_view x = *x_, y = *y_;
     zs_view *const views[] = {&x, &y};
-    const zs_conv2d flat = dims->relu ? *dims : flattened(dims, &n0, &n1, views, 2), *d = &flat;
+    const zs_conv2d flat = flattened(dims, &n0, &n1, views, 2), *d = &flat;
     const zs_window *w = &d->win;
     const bool depthwise = is_depthwise(d), direct = !d->relu && w->pad_w == 0;
     const int I = per_group_in(d), O = per_group_out(d);
@@ -448,6 +476,7 @@ static void direct_fwd(const zs_conv2d *dims, int n0, int n1, const zs_view *x_,
         for (int p = 0; p < d->P; p++) {
             const int top = p * w->stride_h - w->pad_h;
             const int last = min_int(d->H - 1, top + (w->R - 1) * w->dil_h);
+            if (p + 1 < d->P) prefetch_row(&y, n, p + 1, d->Q);
             if (!direct) ring_load(&r, &x, n, max_int(0, top), last, d->relu);
             for (int g = 0; g < (depthwise ? 1 : d->groups); g++) {
                 int m = 0;
@@ -498,6 +527,7 @@ static void backward_row(const zs_conv2d *d, int n, int h, const zs_view *dy, bo
     const size_t tap_size = depthwise ? round_vec(d->C) : (size_t)O * round_vec(I);
     const int last = min_int(d->P - 1, floor_div(h + w->pad_h, w->stride_h));
     const int first = max_int(0, floor_div(h + w->pad_h - (w->R - 1) * w->dil_h, w->stride_h));
+    if (h + 1 < d->H) prefetch_row(dx, n, h + 1, d->W);
     if (!direct) ring_load(r, dy, n, first, last, false);
     const ptrdiff_t sw = direct ? dy->sw : d->K;
     for (int phase = 0; phase < min_int(w->stride_w, d->W); phase++) {

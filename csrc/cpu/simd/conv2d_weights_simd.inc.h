@@ -257,20 +257,20 @@ static void direct_bwd_w(const zs_conv2d *dims, int n0, int n1, const zs_view *x
                          void *db, void *scratch) {
     zs_view x = *x_, dy = *dy_;
     zs_view *const views[] = {&x, &dy};
-    const zs_conv2d flat = dims->relu ? *dims : flattened(dims, &n0, &n1, views, 2), *d = &flat;
+    const zs_conv2d flat = flattened(dims, &n0, &n1, views, 2), *d = &flat;
     const zs_window *w = &d->win;
     memset(dw, 0, (size_t)n_taps(d) * (size_t)per_group_in(d) * (size_t)d->K * sizeof(real));
     if (db) memset(db, 0, (size_t)d->K * sizeof(real));
     taps unused;
     real *base = scratch_start(dims, scratch, &unused);
     const bool direct = !d->relu && w->pad_w == 0;
-    const int n_rows = min_int(direct ? 16 : weight_rows(dims), MAX_RUN_ROWS);
+    const int n_rows = min_int(direct ? 16 : weight_rows(d), MAX_RUN_ROWS);
     if (!direct) {
-        const ring r = weight_ring(dims, base);
+        const ring r = weight_ring(d, base);
         ring_clear(&r);
     }
     for (int n = n0; n < n1; n++) {
-        ring r = weight_ring(dims, base);
+        ring r = weight_ring(d, base);
         for (int p0 = 0; p0 < d->P; p0 += n_rows) {
             const int p1 = min_int(p0 + n_rows, d->P);
             const int first = max_int(0, p0 * w->stride_h - w->pad_h);
