@@ -451,12 +451,6 @@ static zs_conv2d flattened(const zs_conv2d *d, int *n0, int *n1, zs_view *const 
     return f;
 }
 
-/* Asks for a row of `width` pixels that will be written: stores to memory that is not in cache stand still. */
-INLINE void prefetch_row(const zs_view *v, int n, int h, int width) {
-    const real *p = at(v, n, h, 0), *const end = p + width * v->sw;
-    for (; p < end; p += ZS_ALIGN / sizeof(real)) __builtin_prefetch(p, 0, 2);
-}
-
 static void direct_fwd(const zs_conv2d *dims, int n0, int n1, const zs_view *x_, const void *packed, const void *bias,
                        const zs_view *y_, void *scratch) {
     zs_view x = *x_, y = *y_;

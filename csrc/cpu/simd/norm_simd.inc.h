@@ -171,8 +171,10 @@ INLINE void bn_bwd_sums_strip(int U, int c, int n_lanes, zs_shape s, int n0, int
     for (int n = n0; n < n1; n++)
         for (int i = 0; i < n_pixels; i += CHUNK) {
             const int count = n_pixels - i < CHUNK ? n_pixels - i : CHUNK;
-            backward_sums(U, n_lanes, count, plane_run(s, dy, n, i, count, c, n_channels, copy[0]),
-                          plane_run(s, x, n, i, count, c, n_channels, copy[1]), mean, sums, products);
+            const pixels p = plane_run(s, x, n, i, count, c, n_channels, copy[1]);
+            if (i + CHUNK < n_pixels && p.p != copy[1]) prefetch_run(p.p + CHUNK * p.step, CHUNK * p.step);
+            backward_sums(U, n_lanes, count, plane_run(s, dy, n, i, count, c, n_channels, copy[0]), p, mean, sums,
+                          products);
         }
     memcpy(s1 + c, sums, (size_t)n_channels * sizeof(double));
     memcpy(s2 + c, products, (size_t)n_channels * sizeof(double));

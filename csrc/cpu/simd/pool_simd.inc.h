@@ -259,6 +259,7 @@ static void avg3_fwd(const zs_pool *d, int n0, int n1, const zs_view *x, const z
             const real weight[2] = {share(d, R, 3), share(d, R, d->W < 2 ? d->W : 2)};
             const real *in = at(x, n, row.first, 0);
             real *out = at_mut(y, n, p, 0);
+            for (int ahead = p + 2; ahead < p + 4 && ahead < d->P; ahead++) prefetch_row(y, n, ahead, d->W);
             if (R == 3 && p + 2 < d->H) {
                 FOR_STRIPS(4, d->C, avg3_fwd_pair, d->W, in, x->sh, x->sw, weight, out, y->sh, y->sw);
                 p++;
@@ -371,6 +372,7 @@ static void avg3_bwd(const zs_pool *d, int n0, int n1, const zs_view *dy, const 
             for (int i = 0; i < 2; i++) memcpy(weight[i], four[i], sizeof weight[i]);
             const real *g = at(dy, n, p0, 0);
             real *out = at_mut(dx, n, h, 0);
+            for (int ahead = h + 2; ahead < h + 4 && ahead < d->H; ahead++) prefetch_row(dx, n, ahead, d->W);
             if (pair) {
                 if (add)
                     FOR_STRIPS(4, d->C, avg3_bwd_pair, d->W, g, dy->sh, dy->sw, four, out, dx->sh, dx->sw, true);
@@ -613,6 +615,7 @@ static void ZS_ISA(sum_fwd)(zs_shape s, int n0, int n1, int group, int n_terms, 
             if (n_terms > 4) FOR_STRIPS(4, s.C, sum_fwd_strip, s.C, r.W, group_offset, n_terms, terms, n, h, y);
             for (int w = 0; w < r.W && n_terms <= 4; w += SUM_PIXELS) {
                 const int W = r.W - w < SUM_PIXELS ? r.W - w : SUM_PIXELS;
+                if (w + W < r.W) prefetch_run(at(y, n, h, w + W), W * y->sw);
                 if (n_terms == 1) sum_few_1(s, W, group_offset, terms, n, h, w, y);
                 if (n_terms == 2) sum_few_2(s, W, group_offset, terms, n, h, w, y);
                 if (n_terms == 3) sum_few_3(s, W, group_offset, terms, n, h, w, y);
