@@ -24,7 +24,8 @@ enum {
 INLINE size_t points_of(int span) { return (size_t)(patch_of(span) * patch_of(span)); }
 
 static wino wino_dims(int span, const zs_conv2d *d) {
-    wino w = {.H = d->H, .W = d->W, .batch = span == 4 ? 16 : 32, .Cp = round_vec(d->C), .Kp = round_vec(d->K)};
+    const bool many = span == 2 || d->C >= 64; /* so that weights and dU, larger than the rest, are passed less often */
+    wino w = {.H = d->H, .W = d->W, .batch = many ? 32 : 16, .Cp = round_vec(d->C), .Kp = round_vec(d->K)};
     w.ld_c = points_of(span) * w.Cp + LINE;
     w.ld_k = points_of(span) * w.Kp + LINE;
     return w;
