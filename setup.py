@@ -110,7 +110,7 @@ def source_flags(source: Path, target: Target) -> list[str]:
 
 def core_sources(target: Target) -> list[Path]:
     """Everything in csrc but the binding, without the ISAs that the target cannot have."""
-    paths = [path for path in sorted(CSRC.rglob("*.c")) if path.parent != CSRC / "py"]
+    paths = [path for path in sorted(CSRC.rglob("*.c")) if CSRC / "py" not in path.parents]
     return [path for path in paths if target.is_x86_64 or not path.name.startswith("isa_avx")]
 
 
@@ -194,11 +194,11 @@ def extension(name: str, sources: Iterable[Path]) -> Extension:
 
 def main() -> None:
     binding = set(CSRC.glob("py/*.c"))
-    testing = {CSRC / "py/testmodule.c"}
+    testing = {*CSRC.glob("py/testing/*.c"), CSRC / "py/numpy_api.c"}
     setup(
         ext_modules=[
-            extension("zeroshot._core", binding - testing),
-            extension("zeroshot._testing", testing | {CSRC / "py/numpy_api.c"}),
+            extension("zeroshot._core", binding),
+            extension("zeroshot._testing", testing),
         ],
         cmdclass={"build_ext": BuildExt},
     )
