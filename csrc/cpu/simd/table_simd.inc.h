@@ -10,6 +10,8 @@
 
 #include "cpu/simd/conv2d_algo.inc.h"
 #include "cpu/simd/norm_simd.inc.h"
+#include "cpu/simd/sum_simd.inc.h"
+
 #include "cpu/simd/pool_simd.inc.h"
 #include "cpu/simd/stats_simd.inc.h"
 
