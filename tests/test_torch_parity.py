@@ -27,7 +27,7 @@ CELLS = [
 
 
 def yardstick() -> ModuleType:
-    path = Path(__file__).resolve().parents[1] / "benchmarks" / "torch_yardstick.py"
+    path = Path(__file__).resolve().parents[1] / "benchmarks" / "torch_yardstick" / "__init__.py"
     spec = importlib.util.spec_from_file_location("torch_yardstick", path)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
