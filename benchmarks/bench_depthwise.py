@@ -10,22 +10,37 @@ each by itself; PyTorch's are `torch.ops.aten.convolution_backward` with one gra
 from __future__ import annotations
 
 import argparse
-import csv
-import os
 import re
 import subprocess
 import sys
 import time
-from datetime import datetime, timezone
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-from bench_scores import commit, machine
+from record import append, commit, machine, now, starting_load
 
 HERE = Path(__file__).parent
 SHAPES = ((16, 32, 5), (64, 8, 5), (16, 32, 3), (64, 8, 3))  # channels, size, filter
 DIRECTIONS = {"backward-data": 0, "backward-weights": 1}
 N = 64
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of results/bench_depthwise.csv: medians over the rounds."""
+
+    date: str
+    commit: str
+    machine: str
+    load: float  # of the machine in the minute before the run
+    table: str
+    direction: str
+    filter: int
+    channels: int
+    ours_gflops: float
+    pytorch_gflops: float
+    ratio: float  # ours_gflops / pytorch_gflops
 
 
 def ladder(program: Path, table: str) -> dict[tuple[str, int, int], float]:
@@ -82,7 +97,7 @@ def main() -> int:
     args = parser.parse_args()
     if not args.program.exists():
         parser.error(f"--program: {args.program} is not there; build it by make ladders")
-    load = os.getloadavg()[0]
+    load = starting_load()
     ours: dict[tuple[str, int, int], list[float]] = {}
     theirs: dict[tuple[str, int, int], list[float]] = {}
     for _ in range(args.rounds):
@@ -92,19 +107,25 @@ def main() -> int:
             for direction in DIRECTIONS:
                 rate = pytorch(direction, channels, size, kernel, 5)
                 theirs.setdefault((direction, kernel, channels), []).append(rate)
-    new = not args.out.exists()
-    with args.out.open("a", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        if new:
-            names = "date commit machine load table direction filter channels"
-            writer.writerow([*names.split(), "ours_gflops", "pytorch_gflops", "ratio"])
-        now = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
-        for (direction, kernel, channels), rates in sorted(theirs.items()):
-            a, b = median(ours[direction, kernel, channels]), median(rates)
-            row = [now, commit(), machine(), f"{load:.2f}", args.table, direction, kernel, channels]
-            writer.writerow([*row, f"{a:.4g}", f"{b:.4g}", f"{a / b:.3g}"])
-            name = f"{direction:17} {kernel}x{kernel} C{channels:<3}"
-            print(f"{name} {a:7.1f} {b:7.1f} {a / b:6.1f} x")
+    date = now()
+    for (direction, kernel, channels), rates in sorted(theirs.items()):
+        a, b = median(ours[direction, kernel, channels]), median(rates)
+        row = Row(
+            date=date,
+            commit=commit(),
+            machine=machine(),
+            load=load,
+            table=args.table,
+            direction=direction,
+            filter=kernel,
+            channels=channels,
+            ours_gflops=a,
+            pytorch_gflops=b,
+            ratio=a / b,
+        )
+        append(args.out, row)
+        name = f"{direction:17} {kernel}x{kernel} C{channels:<3}"
+        print(f"{name} {a:7.1f} {b:7.1f} {row.ratio:6.1f} x")
     return 0
 
 

@@ -14,21 +14,17 @@ See README.md in this folder for the columns of results/bench_scores.csv.
 from __future__ import annotations
 
 import argparse
-import csv
 import importlib
-import os
-import platform
-import subprocess
 import sys
 import time
-from dataclasses import dataclass, fields
-from datetime import datetime, timezone
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from statistics import fmean, geometric_mean, median
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from record import append, commit, machine, now, starting_load
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -197,32 +193,6 @@ def fp32_peak(kernels: str) -> tuple[float, str]:
     return 2 * 1024**3 / min(times) / 1e9, "sgemm"
 
 
-def machine() -> str:
-    """CPU model as the system names it."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-        return next(
-            line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")
-        )
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()
-
-
-def commit() -> str:
-    """Short hash of the checkout, with a + when tracked files differ from it."""
-
-    def git(*args: str) -> str:
-        return subprocess.run(
-            ("git", *args), cwd=Path(__file__).parent, capture_output=True, text=True, check=True
-        ).stdout.strip()
-
-    try:
-        changed = git("status", "--porcelain", "--untracked-files=no", ":/", ":!*.csv")
-        return git("rev-parse", "--short", "HEAD") + ("+" if changed else "")
-    except (OSError, subprocess.CalledProcessError):
-        return "none"
-
-
 # ---------------------------------------------------------------------------------------------
 # Measuring
 
@@ -288,7 +258,7 @@ def measure(
     macs = sum(map(live_macs, archs))
     gflops = 6 * macs * data.samples(score) / low["ours"] / 1e9
     return Row(
-        date=datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        date=now(),
         commit=commit(),
         machine=machine(),
         load=args.load,
@@ -324,23 +294,6 @@ def warm_up(score: str, data: Data, args: argparse.Namespace, threads: int) -> N
 
 # ---------------------------------------------------------------------------------------------
 # Reporting
-
-
-def append(path: Path, row: Row) -> None:
-    """Add one line; a file with other columns is an error, not a mess."""
-    names = [field.name for field in fields(Row)]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    new = not path.exists()
-    if not new:
-        with path.open(encoding="utf-8", newline="") as file:
-            if next(csv.reader(file), None) != names:
-                raise ValueError(f"{path}: expected the columns {names}; move the old file away")
-    with path.open("a", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        if new:
-            writer.writerow(names)
-        cells = [getattr(row, name) for name in names]
-        writer.writerow([f"{cell:.6g}" if isinstance(cell, float) else cell for cell in cells])
 
 
 SHORT = {"nor_conv_": "", "avg_pool_3x3": "avg", "skip_connect": "skip"}
@@ -420,11 +373,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         picks = np.linspace(0, len(archs) - 1, min(args.subset, len(archs))).round().astype(int)
         archs = [archs[i] for i in picks]
     data = make_data(args.batches, args.batch_size)
-    args.load = os.getloadavg()[0] if hasattr(os, "getloadavg") else float("nan")
-    if args.load > 0.5:
-        print(
-            f"warning: load {args.load:.1f} before the start, times will mislead", file=sys.stderr
-        )
+    args.load = starting_load()
     summaries = []
     print(HEADER)
     for threads in args.threads:

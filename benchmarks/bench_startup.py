@@ -14,19 +14,18 @@ See README.md in this folder for the columns of results/bench_startup.csv.
 from __future__ import annotations
 
 import argparse
-import csv
 import importlib.util
 import os
 import subprocess
 import sys
 import time
-from dataclasses import dataclass, fields
-from datetime import datetime, timezone
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
 
-from bench_scores import bench_archs, commit, machine
+from bench_scores import bench_archs
+from record import append, commit, machine, now, starting_load
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -81,23 +80,6 @@ def seconds(code: str, arch: str) -> float:
     return time.perf_counter() - start
 
 
-def append(path: Path, row: Row) -> None:
-    """Add one line; a file with other columns is an error, not a mess."""
-    names = [field.name for field in fields(Row)]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    new = not path.exists()
-    if not new:
-        with path.open(encoding="utf-8", newline="") as file:
-            if next(csv.reader(file), None) != names:
-                raise ValueError(f"{path}: expected the columns {names}; move the old file away")
-    with path.open("a", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        if new:
-            writer.writerow(names)
-        cells = [getattr(row, name) for name in names]
-        writer.writerow([f"{cell:.6g}" if isinstance(cell, float) else cell for cell in cells])
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure, print, append to ``bench_startup.csv``; see ``--help``."""
     parser = argparse.ArgumentParser(
@@ -109,9 +91,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     if args.repeats < 1:
         parser.error("--repeats: expected at least 1")
-    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else float("nan")
-    if load > 0.5:
-        print(f"warning: load {load:.1f} before the start, times will mislead", file=sys.stderr)
+    load = starting_load()
     sides = dict(SIDES)
     if importlib.util.find_spec("torch") is None:
         del sides["torch"]
@@ -127,7 +107,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     for side in sides:
         print(f"{side:16} {middle[side]:.3f} s ({least[side]:.3f} to {most[side]:.3f})")
     row = Row(
-        date=datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        date=now(),
         commit=commit(),
         machine=machine(),
         load=load,
