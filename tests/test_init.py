@@ -97,7 +97,7 @@ def test_darts_starts_from_the_published_weights() -> None:
 
 def torch_network(tensors: list[Tensor], kind: str, seed: int) -> list[Array]:
     """Layers built in order, then one pass over all of them: what a PyTorch user writes."""
-    torch = pytest.importorskip("torch")
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
     if torch.backends.cpu.get_cpu_capability() == "DEFAULT":
         pytest.skip("PyTorch draws with AVX2 from here on; this CPU has none")
     init: Any = torch.nn.init

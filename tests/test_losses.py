@@ -117,7 +117,7 @@ def test_cross_entropy_says_nan_and_only_where_it_is(bad: float, dtype: Any, tab
 @every_table
 @every_case
 def test_cross_entropy_matches_torch(n: int, k: int, table: str) -> None:
-    torch = pytest.importorskip("torch")
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
     z, y = problem(n, k, np.float64)
     tz = torch.tensor(z, requires_grad=True)
     each = torch.nn.functional.cross_entropy(tz, torch.tensor(y), reduction="none")

@@ -108,7 +108,7 @@ def test_short_normals_come_in_pairs_that_wait() -> None:
 
 
 def torch_draws(seed: int, draws: Sequence[Draw]) -> list[Array]:
-    torch = pytest.importorskip("torch")
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
     if torch.backends.cpu.get_cpu_capability() == "DEFAULT":
         pytest.skip("PyTorch draws with AVX2 from here on; this CPU has none")
     torch.manual_seed(seed)

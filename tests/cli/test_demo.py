@@ -22,7 +22,7 @@ DEMO = ["demo", "--archs", "4", *TINY]
 
 @pytest.fixture(scope="module")
 def demo() -> Iterator[str]:
-    pytest.importorskip("sklearn", reason="the demo needs scikit-learn")
+    pytest.importorskip("sklearn", reason="scikit-learn is not installed: no demo")
     out = io.StringIO()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("sys.stdout", out)
@@ -70,7 +70,7 @@ def test_demo_names_commands_that_run(demo: str, run: Run) -> None:
 
 
 def test_demo_without_any_value_says_why(run: Run) -> None:
-    pytest.importorskip("sklearn", reason="the demo needs scikit-learn")
+    pytest.importorskip("sklearn", reason="scikit-learn is not installed: no demo")
     code, out, err = run(*DEMO, "--max-bytes", 1000)
     assert code == 1
     assert err.count("failed: MemoryError") == 4
@@ -78,7 +78,7 @@ def test_demo_without_any_value_says_why(run: Run) -> None:
 
 
 def test_spearman_is_that_of_scipy() -> None:
-    stats = pytest.importorskip("scipy.stats", reason="the yardstick is SciPy")
+    stats = pytest.importorskip("scipy.stats", reason="SciPy is not installed")
     rng = np.random.default_rng(0)
     for n in (2, 5, 24, 100):
         a, b = rng.integers(0, n, n), rng.normal(size=n)

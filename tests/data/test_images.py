@@ -68,7 +68,7 @@ def test_normalised_is_pixel_minus_mean_over_std(preset: Any, mean: Any, std: An
 
 
 def test_normalised_has_the_bits_of_to_tensor_and_normalize(some_images: data.Images) -> None:
-    torch = pytest.importorskip("torch", reason="compares with PyTorch")
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
     x = torch.from_numpy(some_images.images.copy()).permute(0, 3, 1, 2).contiguous()
     x = x.to(dtype=torch.float32).div(255)
     mean = torch.tensor([v / 255 for v in (125.3, 123.0, 113.9)]).view(-1, 1, 1)
@@ -86,7 +86,7 @@ def test_unknown_preset_lists_the_known(some_images: data.Images) -> None:
 
 
 def test_load_digits_is_scikit_learns_set_enlarged() -> None:
-    datasets = pytest.importorskip("sklearn.datasets", reason="load_digits needs scikit-learn")
+    datasets = pytest.importorskip("sklearn.datasets", reason="scikit-learn is not installed")
     source = datasets.load_digits()
     images = data.load_digits()
     assert images.images.shape == (1797, 32, 32, 3)
@@ -98,7 +98,7 @@ def test_load_digits_is_scikit_learns_set_enlarged() -> None:
     assert abs(x.mean(dtype=np.float64)) < 0.5e-3 / 0.324
     assert abs(x.std(dtype=np.float64) - 1) < 0.5e-3 / 0.324
 
-    torch = pytest.importorskip("torch", reason="compares with PyTorch's interpolation")
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
     grey = torch.from_numpy(source.images[:, None] * (255 / 16))
     large = torch.nn.functional.interpolate(grey, size=(32, 32), mode="bilinear").numpy()
     difference = images.images[..., 0].astype(float) - large[:, 0]

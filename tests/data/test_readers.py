@@ -147,7 +147,7 @@ def test_max_bytes_limits_the_sum_of_the_files(tmp_path: Path) -> None:
         data.read_cifar(tmp_path, max_bytes=sum(sizes) - 1)
 
 
-@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes on this platform")
 def test_read_of_a_pipe_does_not_block(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(BenchmarkFileError, match="regular file"):

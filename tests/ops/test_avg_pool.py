@@ -127,7 +127,7 @@ def test_avg_pool_touches_its_block_only(dtype: Any, table: str) -> None:
 @every_count
 @every_case
 def test_avg_pool_matches_torch(case: Pool, counted: bool, table: str) -> None:
-    torch = pytest.importorskip("torch")
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
     rng = np.random.default_rng(5)
     x, dy = normal(rng, np.float64, *case.shape), normal(rng, np.float64, *case.out)
     tx = torch.tensor(nchw(x), requires_grad=True)

@@ -334,7 +334,7 @@ def test_unit_roundoff_is_half_an_ulp() -> None:
 @every_table
 @every_case
 def test_batch_norm_of_kernels_matches_torch(shape: tuple[int, ...], table: str) -> None:
-    torch = pytest.importorskip("torch")
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
     if np.prod(shape[:3]) == 1:
         shape = (2, *shape[1:])
     rng = np.random.default_rng(11)

@@ -438,7 +438,7 @@ def test_conv2d_is_position_independent(dtype: Any, table: str) -> None:
 @every_table
 @pytest.mark.parametrize("case", CASES[::3], ids=str)
 def test_conv2d_matches_torch(case: Conv, table: str) -> None:
-    torch = pytest.importorskip("torch")
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
     p = problem(case, np.float64)
     x, w = (torch.tensor(a, requires_grad=True) for a in (nchw(p.x), oihw(p.w)))
     b = torch.tensor(p.b, requires_grad=True)

@@ -68,7 +68,7 @@ def test_linear_matches_reference(n: int, c: int, k: int, dtype: Any, table: str
 @every_table
 @every_case
 def test_linear_matches_torch(n: int, c: int, k: int, table: str) -> None:
-    torch = pytest.importorskip("torch")
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
     rng = np.random.default_rng(1)
     x, w, b, dy = (normal(rng, np.float64, *s) for s in [(n, c), (c, k), (k,), (n, k)])
     tx, tw, tb = (torch.tensor(a, requires_grad=True) for a in (x, w.T, b))

@@ -167,7 +167,7 @@ def test_max_pool_touches_its_block_only(dtype: Any, table: str) -> None:
 @every_table
 @every_case
 def test_max_pool_matches_torch(case: Pool, table: str) -> None:
-    torch = pytest.importorskip("torch")
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
     rng = np.random.default_rng(3)
     x, dy = few_values(rng, np.float64, *case.shape), normal(rng, np.float64, *case.out)
     tx = torch.tensor(nchw(x), requires_grad=True)

@@ -82,7 +82,7 @@ def test_relu_touches_its_block_only(dtype: Any, table: str) -> None:
 
 @every_table
 def test_relu_matches_torch(table: str) -> None:
-    torch = pytest.importorskip("torch")
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
     x, dy, _ = images(np.float64, (2, 3, 5, 7))
     tx = torch.tensor(x, requires_grad=True)
     ty = torch.relu(tx)
