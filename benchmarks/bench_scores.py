@@ -121,7 +121,7 @@ def ours(score: str, archs: Sequence[str], data: Data, threads: int) -> list[flo
     scores = {
         "xi_gsnr": zeroshot.XiGsnr(batch_size=data.batch_size),
         "gradsign": zeroshot.GradSign(n_samples=n),
-        "sweet": zeroshot.Sweet(**SWEET),
+        "sweet": zeroshot.Sweet(**SWEET, batch_size=data.batch_size),
     }
     results = zeroshot.score_many(
         archs, data.x[:n], data.y[:n], scores=scores[score], n_threads=threads, seed=SEED
