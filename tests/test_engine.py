@@ -66,6 +66,7 @@ def run(
         "workspace": None,
         "cancel": None,
         "measure": False,
+        "sources": (),
     }
     given = None
     if weights is not None:

@@ -256,7 +256,7 @@ def test_scores_that_do_not_fit_are_refused() -> None:
     ):
         with pytest.raises(ValueError, match=message):
             zeroshot.score(CELL, X, Y, scores=scores, **TINY)  # type: ignore[arg-type]
-    with pytest.raises(TypeError, match=r"scores\[0\]: expected a name or one of"):
+    with pytest.raises(TypeError, match=r"scores\[0\]: expected a name or a score"):
         zeroshot.score(CELL, X, Y, scores=[XiGsnr], **TINY)  # type: ignore[list-item]
 
 

@@ -21,18 +21,32 @@ class TensorDict(TypedDict):
     node: int
     groups: int
 
+RunTuple = tuple[
+    str,  # score
+    tuple[float, ...],  # its parameters, in the core's order
+    NDArray[np.float64] | None,  # interval borders
+    int,  # images in a group
+    int,  # groups
+    str,  # loss
+    int,  # source: 0 for x and y, i for sources[i - 1]
+    str | None,  # initialiser of its own
+    NDArray[np.int8] | None,  # directions of its own
+]
+
 class ScoreDict(TypedDict):
     name: str
     params: tuple[str, ...]
     min_groups: int
     takes_edges: bool
     extra_name: str | None
+    by_tensor: bool
 
 class RunDict(TypedDict):
     value: float
     extra: float
     status: str
     reason: str | None
+    pass_index: int  # -1: none was needed
     tensor_values: NDArray[np.float64]
     counts: NDArray[np.int64] | None
 
@@ -71,7 +85,7 @@ class GraphBuilder:
         /,
     ) -> int: ...
     def shape(self, node: int, /) -> tuple[int, int, int]: ...
-    def observe(self, node: int, /) -> None: ...
+    def feature(self, node: int, /) -> None: ...
     def finish(self, output: int, /) -> Graph: ...
 
 @final
@@ -96,7 +110,7 @@ def run(
     x: NDArray[Any],
     y: NDArray[np.int64],
     *,
-    runs: Sequence[tuple[str, tuple[float, ...], NDArray[np.float64] | None, int, int, str]],
+    runs: Sequence[RunTuple],
     sink: tuple[int, int, str, bool] | None,
     weights: dict[str, NDArray[Any]] | None,
     init: str,
@@ -111,6 +125,7 @@ def run(
     workspace: Workspace | None,
     cancel: CancelToken | None,
     measure: bool,
+    sources: Sequence[tuple[NDArray[Any], NDArray[np.int64]]],
 ) -> OutputDict: ...
 def space_build(
     space: str,

@@ -79,7 +79,7 @@ class Graph:
         self._shape = (channels, height, width)
         self._builder = _core.GraphBuilder(channels, height, width)
         self._steps: list[_Step] = []
-        self._observed: list[int] = []
+        self._features: list[int] = []
         self._names = {"input"}
         self._core: _core.Graph | None = None
         self._input = Handle(0, "input", self._builder.shape(0), self)
@@ -195,10 +195,15 @@ class Graph:
 
     # ---- finishing -----------------------------------------------------------------------------
 
-    def observe(self, x: Handle) -> Handle:
-        """Keep the value of `x`, for scores that look at activations."""
-        self._observed.append(self._id(x, "x"))
-        self._builder.observe(x.id)
+    def feature(self, x: Handle) -> Handle:
+        """Mark `x` as a stage of the network (a stem, a cell's output), for scores of features.
+
+        Stages count in the order of the network.
+        """
+        node = self._id(x, "x")
+        if node not in self._features:
+            self._features.append(node)
+        self._builder.feature(node)
         return x
 
     def output(self, logits: Handle) -> Graph:
@@ -235,7 +240,7 @@ class Graph:
         return [dict(node) for node in self.core.nodes()]
 
     @classmethod
-    def from_nodes(cls, nodes: Sequence[Mapping[str, Any]]) -> Graph:
+    def from_nodes(cls, nodes: Sequence[Mapping[str, Any]], features: Sequence[int] = ()) -> Graph:
         """The inverse of `nodes`.
 
         Parameters
@@ -243,6 +248,8 @@ class Graph:
         nodes : sequence of mapping
             The last one is the output. ``id`` may be any, ``weights`` and ``shape`` may be absent
             and are compared where they are not.
+        features : sequence of int
+            Ids of the stages that `feature` marked.
 
         Raises
         ------
@@ -269,18 +276,23 @@ class Graph:
             if "shape" in node and tuple(node["shape"]) != handle.shape:
                 raise ValueError(f"{where}: shape is {handle.shape}, got {tuple(node['shape'])}")
             handles[node["id"]] = handle
+        for feature in features:
+            graph.feature(handles[feature])
         return graph.output(handles[nodes[-1]["id"]])
 
     def encoding(self) -> str:
         """A hash that equal networks share: ``graph:`` and 64 digits."""
-        return f"graph:{key_of({'nodes': self.nodes()})}"
+        parts: dict[str, Any] = {"nodes": self.nodes()}
+        if self._features:
+            parts["features"] = sorted(self._features)
+        return f"graph:{key_of(parts)}"
 
     def __repr__(self) -> str:
         state = "unfinished" if self._core is None else f"{self._core.num_classes} classes"
         return f"Graph(input {self._input.shape}, {len(self._steps)} ops, {state})"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Graph.from_nodes, (self.nodes(),)
+        return Graph.from_nodes, (self.nodes(), sorted(self._features))
 
     # ---- inside --------------------------------------------------------------------------------
 
@@ -328,8 +340,8 @@ class Graph:
         self._builder = _core.GraphBuilder(*self._shape)
         for step in self._steps:
             self._builder.add(*step)
-        for node in self._observed:
-            self._builder.observe(node)
+        for node in self._features:
+            self._builder.feature(node)
 
 
 def _window(

@@ -78,7 +78,7 @@ class Options:
         rounding of one layer. ``auto`` takes ``f2`` for scores that look at signs and ``f4`` for
         all others. float64 is always direct.
     recompute : bool
-        Take less memory and more time (a third to a half): backward makes activations again, cell
+        Take less memory and more time (some 15 to 35 %): backward makes activations again, cell
         by cell, in place of keeping them all. Results do not depend on it.
     max_bytes : int, optional
         MemoryError instead of taking more than that for one architecture.

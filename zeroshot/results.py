@@ -57,7 +57,7 @@ class ScoreValue:
         One per seed.
     layers : dict of str to float
         What each counted weight tensor adds to the value (to the sum, for a mean), dead ones
-        included; with several seeds the mean.
+        included; with several seeds the mean. Empty for scores that are no such sum.
     histogram : dict of str to tuple of int, or None
         For a score with `splits`: of each tensor the count in each interval, added up over seeds.
     noise_share : float or None
@@ -69,6 +69,8 @@ class ScoreValue:
         How 3x3 convolutions were to be computed (`Options.algo`): ``direct``, ``f2`` or ``f4``
         where it applies; ``auto:f2`` and ``auto:f4`` leave layers of fewer than 16 channels or 4x4
         pixels direct.
+    shares_with : tuple of str
+        Labels of the scores that were made in the same pass through the network.
     dead_weights : int
         With ``canonical``, where the score counts weights without a gradient: the architecture's
         own dead weights, which the network that was scored does not have. They are in the value and
@@ -91,6 +93,7 @@ class ScoreValue:
     n_groups: int = 0
     unused_rows: int = 0
     algorithm: str = ""
+    shares_with: tuple[str, ...] = ()
     dead_weights: int = 0
     keys: tuple[str, ...] = field(default=(), repr=False)
 

@@ -24,6 +24,7 @@ from zeroshot.options import Options, check_seed
 from zeroshot.provenance import NUMERICS, Provenance, key_of
 from zeroshot.results import Counts, ScoreResult, ScoreValue, Status, mean, worst_status
 from zeroshot.scores import Grouping, Score, ScoreLike, make_scores
+from zeroshot.sources import make_runs
 from zeroshot.spaces import get_space
 from zeroshot.weights import check_weights, hash_weights
 
@@ -43,19 +44,18 @@ def run_core(
     measure: bool = False,
 ) -> _core.OutputDict:
     """`_core.run` with arguments that have been checked."""
-    runs = []
-    for one in scores:
-        size, n, loss = one.grouping(len(x))
-        runs.append((one.name, one.core_params(), one.core_edges(), size, n, loss))
+    seed = options.seed if seed is None else seed
+    runs, sources = make_runs(scores, x, y, seed)
     return _core.run(
         graph,
         x,
         y,
+        sources=sources,
         runs=runs,
         sink=sink,
         weights=weights,
         init=options.init,
-        seed=options.seed if seed is None else seed,
+        seed=seed,
         dtype=options.dtype,
         # negative: at most as many; what is too small to share stays on one
         n_threads=-n_threads if options.n_threads is None else n_threads,
@@ -69,6 +69,8 @@ def run_core(
         measure=measure,
     )
 
+
+CORE_SCORES = {score["name"]: score for score in _core.list_scores()}
 
 _KEPT_BYTES = 2**30
 _free: deque[_core.Workspace] = deque()
@@ -224,7 +226,9 @@ class Job:
             "numerics": NUMERICS,
         }
         values = {
-            one.label: self._value(i, [out["runs"][i] for out in outputs], counted, run)
+            one.label: self._value(
+                i, [out["runs"][i] for out in outputs], counted, run, self._sharers(i, outputs[0])
+            )
             for i, one in enumerate(self.scores)
         }
         blame = next((out["blame"] for out in outputs if out["blame"] is not None), None)
@@ -245,10 +249,7 @@ class Job:
             scored_as=network.scored_as,
             provenance=Provenance(
                 run=run,
-                data={
-                    one.label: self._data_hashes(grouping)
-                    for one, grouping in zip(self.scores, self.groupings, strict=True)
-                },
+                data={one.label: self._data_hashes(i) for i, one in enumerate(self.scores)},
                 environment={
                     **environment(),
                     "kernels": outputs[0]["kernels"],
@@ -257,8 +258,16 @@ class Job:
             ),
         )
 
+    def _sharers(self, index: int, output: _core.OutputDict) -> tuple[str, ...]:
+        passes = [r["pass_index"] for r in output["runs"]]
+        return tuple(
+            one.label
+            for i, one in enumerate(self.scores)
+            if i != index and passes[i] == passes[index] >= 0
+        )
+
     def _algorithm(self, score: Score) -> str:
-        if self.options.dtype == "float64":
+        if self.options.dtype == "float64" or score.float64:
             return "direct"
         if self.options.algo == "auto":
             return "auto:f2" if score.keeps_signs else "auto:f4"  # small layers stay direct
@@ -280,9 +289,17 @@ class Job:
             seeds=self.seeds,
         )
 
-    def _data_hashes(self, grouping: Grouping) -> dict[str, str]:
-        x, y = self.data.hashes(grouping.size * grouping.n)
-        return {"x": x, "y": y}
+    def _data_hashes(self, index: int) -> dict[str, str]:
+        """Of the rows that a score reads; in place of x the name of what it reads instead."""
+        one, grouping = self.scores[index], self.groupings[index]
+        kind, mix = grouping.input
+        if kind == "data":
+            x, y = self.data.hashes(grouping.n_rows)
+            return {"x": x, "y": y} if mix == 0 else {"x": x, "y": y, "mix": repr(mix)}
+        name = kind if mix == 0 else f"{kind}, mix {mix!r}"
+        if not one.uses_labels:
+            return {"x": name}
+        return {"x": name, "y": self.data.hashes(grouping.size * grouping.n)[1]}
 
     def _value(
         self,
@@ -290,6 +307,7 @@ class Job:
         runs: list[_core.RunDict],
         counted: list[tuple[int, str]],
         run: dict[str, Any],
+        shares_with: tuple[str, ...],
     ) -> ScoreValue:
         one, grouping = self.scores[index], self.groupings[index]
         statuses: list[Status] = [r["status"] for r in runs]  # type: ignore[misc]
@@ -311,22 +329,31 @@ class Job:
             status=status,
             reason=next(r["reason"] for r in runs if r["status"] == status),
             values=values,
-            layers={name: mean(float(r["tensor_values"][i]) for r in runs) for i, name in counted},
+            layers=self._layers(one, runs, counted),
             histogram=histogram,
             noise_share=mean(r["extra"] for r in runs) if one.name == "gradsign" else None,
             parameters=one.parameters(),
             group_size=grouping.size,
             n_groups=grouping.n,
-            unused_rows=self.data.n_rows - grouping.size * grouping.n,
+            unused_rows=self.data.n_rows - grouping.n_rows,
             algorithm=self._algorithm(one),
+            shares_with=shares_with,
             keys=self._keys(index, run),
         )
+
+    @staticmethod
+    def _layers(
+        one: Score, runs: list[_core.RunDict], counted: list[tuple[int, str]]
+    ) -> dict[str, float]:
+        if not CORE_SCORES[one.name]["by_tensor"]:
+            return {}
+        return {name: mean(float(r["tensor_values"][i]) for r in runs) for i, name in counted}
 
     def _keys(self, index: int, run: Mapping[str, Any]) -> tuple[str, ...]:
         one, grouping = self.scores[index], self.groupings[index]
         key = {
             **run,
-            **self._data_hashes(grouping),
+            **self._data_hashes(index),
             "score": one.name,
             "algorithm": self._algorithm(one),
             "parameters": one.parameters(),

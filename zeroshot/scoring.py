@@ -357,9 +357,10 @@ def plan(
     own = network
     if opts.canonical:
         own = build_network(arch, replace(opts, canonical=False), (3, height, width))
-    shared: dict[tuple[int, str], int] = {}
-    for size, n, loss in groupings:
-        shared[size, loss] = max(n * size, shared.get((size, loss), 0))
+    shared: dict[int, int] = {}
+    for run, group in zip(out["runs"], groupings, strict=True):
+        if run["pass_index"] >= 0:
+            shared[run["pass_index"]] = max(group.n * group.size, shared.get(run["pass_index"], 0))
     return Plan(
         arch=network.arch,
         peak_bytes=out["peak_bytes"],

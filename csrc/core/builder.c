@@ -260,8 +260,8 @@ int zs_add_sum(zs_builder *b, const char *name, int n, const int *inputs) {
     return zs_builder_add(b, ZS_OP_ADD, name, n, inputs, NULL, NULL);
 }
 
-void zs_builder_set_observed(zs_builder *b, int node) {
-    if (zs_builder_ok(b) && node >= 0 && node < b->n_nodes) b->nodes[node].observed = true;
+void zs_builder_set_feature(zs_builder *b, int node) {
+    if (zs_builder_ok(b) && node >= 0 && node < b->n_nodes) b->nodes[node].feature = true;
 }
 
 zs_shape zs_builder_shape(const zs_builder *b, int node) {

@@ -28,7 +28,7 @@ int zs_add_bn(zs_builder *b, const char *name, int x);
 int zs_add_simple(zs_builder *b, zs_op_kind op, const char *name, int x); /* relu, gap, identity, zero */
 int zs_add_sum(zs_builder *b, const char *name, int n, const int *inputs);
 
-void zs_builder_set_observed(zs_builder *b, int node);
+void zs_builder_set_feature(zs_builder *b, int node);
 zs_shape zs_builder_shape(const zs_builder *b, int node); /* {0,0,0} after an error */
 bool zs_builder_ok(const zs_builder *b);
 const zs_error *zs_builder_error(const zs_builder *b);

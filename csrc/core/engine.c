@@ -119,7 +119,7 @@ void zs_engine_layout(zs_engine *e, zs_arena *arena) {
                            .node = n,
                            .group_size = p->spec.group_size,
                            .n_groups = p->spec.n_groups,
-                           .wants_param_grad = p->spec.all_params,
+                           .wants_param_grad = p->spec.params == ZS_PARAMS_ALL,
                            .algo = p->spec.algo};
             for (int r = 0; r < ZS_N_ROLES; r++)
                 c->param[r] = n->tensors[r] >= 0 ? e->weights.tensors[n->tensors[r]] : NULL;
@@ -197,7 +197,9 @@ static void run_phase(zs_engine *e, const zs_phase *phase, const zs_block *b, vo
     case ZS_PHASE_LOSS: run_loss(e, b); break;
     case ZS_PHASE_BACKWARD_SUMS: zs_op_get(c->node->op)->backward_sums(c, b, scratch); break;
     case ZS_PHASE_BACKWARD: run_backward(e, c, b, scratch); break;
-    case ZS_PHASE_WEIGHTS: break;
+    case ZS_PHASE_WEIGHTS:
+    case ZS_PHASE_LOOK:
+    case ZS_PHASE_LOOK_BACK: break;
     }
 }
 
@@ -249,7 +251,7 @@ static size_t weight_size(const zs_engine *e, int node) {
 }
 
 static bool wants_bias(const zs_engine *e, int node) {
-    return e->graph->nodes[node].tensors[ZS_ROLE_BIAS] >= 0 && e->plan->spec.all_params;
+    return e->graph->nodes[node].tensors[ZS_ROLE_BIAS] >= 0 && e->plan->spec.params == ZS_PARAMS_ALL;
 }
 
 static void run_weights(zs_engine *e, int node, const zs_block *part, char *dw, void *scratch) {
@@ -325,7 +327,7 @@ static void blame(zs_engine *e, int node, size_t count) {
 
 static void deliver_bn(zs_engine *e, int node) {
     const zs_call *c = &e->calls[node];
-    if (!e->plan->spec.all_params || c->node->tensors[ZS_ROLE_GAMMA] < 0) return;
+    if (e->plan->spec.params != ZS_PARAMS_ALL || c->node->tensors[ZS_ROLE_GAMMA] < 0) return;
     const size_t C = (size_t)c->node->shape.C;
     const struct {
         zs_role role;
@@ -336,6 +338,24 @@ static void deliver_bn(zs_engine *e, int node) {
             e->exec->kernels->cast(C, params[i].values + (size_t)g * C, e->partial);
             e->observer->gradient(e->observer->self, c->node->tensors[params[i].role], e->first_group + g, e->partial);
         }
+}
+
+/* What the observer sees of a watched node once the step is over. */
+static void look(zs_engine *e, const zs_phase *phase) {
+    const zs_node_plan *shown = &e->plan->nodes[e->plan->nodes[phase->node].shown];
+    const int node = e->plan->nodes[phase->node].shown;
+    const bool back = phase->kind == ZS_PHASE_LOOK_BACK, zeros = shown->kind == ZS_NODE_FILL;
+    const unsigned side = back ? ZS_WATCH_BACKWARD : ZS_WATCH_FORWARD;
+    const zs_look l = {.node = phase->node,
+                       .watch = e->plan->spec.watch[phase->node] & side,
+                       .shape = e->graph->nodes[node].shape,
+                       .first_group = e->first_group,
+                       .n_groups = e->n_groups,
+                       .group_size = e->plan->spec.group_size,
+                       .value = zeros ? (zs_view){0} : view_of(e, back ? shown->kept : shown->value),
+                       .grad = back ? view_of(e, shown->grad) : (zs_view){0},
+                       .bn = e->calls[node].bn.mean ? &e->calls[node].bn : NULL};
+    e->observer->look(e->observer->self, &l);
 }
 
 static void join_step(zs_engine *e, const zs_step *step) {
@@ -355,15 +375,46 @@ static void join_step(zs_engine *e, const zs_step *step) {
             zs_op_get(c.node->op)->backward_join(&c);
             deliver_bn(e, phase->node);
         }
+        if (phase->kind == ZS_PHASE_LOOK || phase->kind == ZS_PHASE_LOOK_BACK) look(e, phase);
     }
 }
 
-zs_status zs_engine_run(zs_engine *e, zs_loss loss, int first_group, int n_groups, zs_dtype x_dtype, const void *x,
-                        const int64_t *labels, const zs_observer *observer, double *losses, double *logits,
-                        zs_error *err) {
-    const zs_plan *p = e->plan;
-    const int k = p->spec.group_size, n_samples = n_groups * k;
+static zs_status run_steps(zs_engine *e, int from, int to, zs_error *err) {
+    for (int s = from; s < to; s++) {
+        const zs_step *step = &e->plan->steps[s];
+        e->blocks_begun += e->n_groups * step->blocks;
+        run_step(e, step);
+        if (atomic_load(&e->stopped)) return zs_fail(err, ZS_ECANCEL, "cancelled");
+        join_step(e, step);
+    }
+    return e->exec->backend->sync(e->exec->backend, err);
+}
+
+/* Mean losses by group, logits, and whether they are finite. */
+static void hand_out_loss(zs_engine *e, double *losses, double *logits) {
     const zs_kernels *kernels = e->exec->kernels;
+    const zs_call *out = &e->calls[e->plan->output];
+    const int K = out->node->shape.C, k = e->plan->spec.group_size;
+    const size_t real = zs_dtype_size(kernels->dtype);
+    size_t bad = 0;
+    for (int n = 0; n < e->n_groups * k; n++) {
+        const char *row = (const char *)out->y.p + (size_t)n * (size_t)out->y.sn * real;
+        bad += kernels->count_nonfinite((size_t)K, row);
+        if (logits) kernels->store_vector((size_t)K, row, logits + (size_t)n * (size_t)K);
+    }
+    blame(e, e->plan->output, bad);
+    for (int g = 0; g < e->n_groups; g++) {
+        losses[g] = 0;
+        for (int n = 0; n < k; n++) losses[g] += e->sample_loss[g * k + n];
+        losses[g] /= k;
+    }
+}
+
+zs_status zs_engine_forward(zs_engine *e, zs_loss loss, int first_group, int n_groups, zs_dtype x_dtype, const void *x,
+                            const int64_t *labels, const zs_observer *observer, double *losses, double *logits,
+                            zs_error *err) {
+    const zs_plan *p = e->plan;
+    const int n_samples = n_groups * p->spec.group_size;
     ZS_ASSERT(n_groups >= 1 && n_groups <= p->spec.n_groups);
     e->loss = loss;
     e->first_group = first_group;
@@ -375,32 +426,26 @@ zs_status zs_engine_run(zs_engine *e, zs_loss loss, int first_group, int n_group
     memcpy(e->labels, labels, (size_t)n_samples * sizeof *labels);
     if (p->nodes[0].value.storage >= 0 && p->storages[p->nodes[0].value.storage].last >= 0) {
         const zs_view image = view_of(e, p->nodes[0].value);
-        kernels->load_images(e->graph->nodes[0].shape, n_samples, x_dtype, x, &image);
+        e->exec->kernels->load_images(e->graph->nodes[0].shape, n_samples, x_dtype, x, &image);
     }
-    const int n_steps = p->spec.backward ? p->n_steps : p->n_forward_steps;
-    for (int s = 0; s < n_steps; s++) {
-        const zs_step *step = &p->steps[s];
-        e->blocks_begun += n_groups * step->blocks;
-        run_step(e, step);
-        if (atomic_load(&e->stopped)) return zs_fail(err, ZS_ECANCEL, "cancelled");
-        join_step(e, step);
-        if (s == p->n_forward_steps - 1) {
-            const zs_call *out = &e->calls[p->output];
-            const int K = out->node->shape.C;
-            const size_t real = zs_dtype_size(kernels->dtype);
-            size_t bad = 0;
-            for (int n = 0; n < n_samples; n++) {
-                const char *row = (const char *)out->y.p + (size_t)n * (size_t)out->y.sn * real;
-                bad += kernels->count_nonfinite((size_t)K, row);
-                if (logits) kernels->store_vector((size_t)K, row, logits + (size_t)n * (size_t)K);
-            }
-            blame(e, p->output, bad);
-            for (int g = 0; g < n_groups; g++) {
-                losses[g] = 0;
-                for (int n = 0; n < k; n++) losses[g] += e->sample_loss[g * k + n];
-                losses[g] /= k;
-            }
-        }
+    if (run_steps(e, 0, p->n_forward_steps, err) == ZS_OK) hand_out_loss(e, losses, logits);
+    return err->status;
+}
+
+zs_status zs_engine_backward(zs_engine *e, zs_error *err) {
+    return run_steps(e, e->plan->n_forward_steps, e->plan->n_steps, err);
+}
+
+zs_status zs_engine_backward_from(zs_engine *e, int sample, int first_group, zs_error *err) {
+    const zs_call *c = &e->calls[e->plan->output];
+    const zs_kernels *k = e->exec->kernels;
+    ZS_ASSERT(e->plan->spec.retain);
+    e->first_group = first_group;
+    if (c->dy.p) {
+        const int n_samples = e->n_groups * e->plan->spec.group_size;
+        k->fill_zero(c->node->shape, 0, n_samples, &c->dy);
+        if (sample >= 0)
+            k->sum_logits(c->node->shape.C, sample, sample + 1, &c->y, e->labels, 1.0, e->sample_loss, &c->dy);
     }
-    return e->exec->backend->sync(e->exec->backend, err);
+    return zs_engine_backward(e, err);
 }

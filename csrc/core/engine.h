@@ -3,7 +3,8 @@
 
        zs_engine_layout(&e, &arena)   twice: to measure, then to take (arena.h)
        zs_engine_pack(&e)             once the weights are there
-       zs_engine_run(&e, ...)         for each pass of up to spec.n_groups groups                                   */
+       zs_engine_forward(&e, ...)     for each pass of up to spec.n_groups groups, and then
+       zs_engine_backward(&e, ...)    where spec.backward; several times where spec.retain                           */
 #ifndef ZS_ENGINE_H
 #define ZS_ENGINE_H
 
@@ -26,11 +27,24 @@ typedef enum zs_loss { ZS_LOSS_CROSS_ENTROPY, ZS_LOSS_SUM_LOGITS, ZS_N_LOSSES } 
 const char *zs_loss_name(zs_loss loss);
 int zs_loss_by_name(const char *name);
 
+/* What a watched node shows, of all groups under way. */
+typedef struct zs_look {
+    int node;
+    unsigned watch;          /* ZS_WATCH_FORWARD or ZS_WATCH_BACKWARD, as far as it is asked for */
+    zs_shape shape;          /* of one sample */
+    int first_group, n_groups, group_size;
+    zs_view value;           /* from the first sample of first_group; p NULL: zeros */
+    zs_view grad;            /* backward only; of a seeded node the observer writes the new one there */
+    const zs_bn_state *bn;   /* of a batch norm that was run: statistics by group, counted from 0; or NULL */
+} zs_look;
+
 /* Receives gradients: group by group in order for each tensor, tensors in no order that counts. `dw` has the engine's
-   dtype and, for weights, R x S x I x O order; it is gone after the call. For biases, gammas and betas likewise. */
+   dtype and, for weights, R x S x I x O order; it is gone after the call. For biases, gammas and betas likewise.
+   Looks come from the calling thread, each watched node once forward and, if it gets a gradient, once backward. */
 typedef struct zs_observer {
     void *self;
     void (*gradient)(void *self, int tensor, int group, const void *dw);
+    void (*look)(void *self, const zs_look *look);
 } zs_observer;
 
 /* First value that is not finite, in forward order. */
@@ -77,8 +91,12 @@ void zs_engine_pack(zs_engine *e);
 
 /* x: n_groups * group_size samples C x H x W of `x_dtype`, labels likewise; losses: n_groups doubles; logits: NULL or
    n_groups * group_size * K doubles. n_groups <= plan->spec.n_groups. */
-zs_status zs_engine_run(zs_engine *e, zs_loss loss, int first_group, int n_groups, zs_dtype x_dtype, const void *x,
-                        const int64_t *labels, const zs_observer *observer, double *losses, double *logits,
-                        zs_error *err);
+zs_status zs_engine_forward(zs_engine *e, zs_loss loss, int first_group, int n_groups, zs_dtype x_dtype, const void *x,
+                            const int64_t *labels, const zs_observer *observer, double *losses, double *logits,
+                            zs_error *err);
+/* From the gradient that the loss left at the logits. */
+zs_status zs_engine_backward(zs_engine *e, zs_error *err);
+/* Where spec.retain: from the sum of one sample's logits; the observer counts its groups from `first_group`. */
+zs_status zs_engine_backward_from(zs_engine *e, int sample, int first_group, zs_error *err);
 
 #endif

@@ -34,6 +34,7 @@ typedef struct zs_attrs {
     double eps;             /* batch_norm */
     bool affine;            /* batch_norm */
     zs_bn_mode bn_mode;     /* batch_norm */
+    bool bn_stays;          /* batch_norm: also where a score asks for a network without */
     int stride;             /* zero */
 } zs_attrs;
 
@@ -66,7 +67,7 @@ typedef struct zs_node {
     zs_attrs attrs;
     zs_shape shape;
     int tensors[ZS_N_ROLES]; /* by role, -1 if none */
-    bool observed;           /* materialised for scores that look at activations */
+    bool feature;            /* a stage of the network: what scores of features look at */
 } zs_node;
 
 typedef struct zs_graph {

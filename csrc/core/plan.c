@@ -6,12 +6,17 @@
 
 static const zs_place NOWHERE = {.storage = -1};
 
+static bool is_identity_bn(const zs_planner *q, const zs_node *n) {
+    return n->op == ZS_OP_BATCH_NORM &&
+           (n->attrs.bn_mode == ZS_BN_IDENTITY || (q->s->identity_bn && !n->attrs.bn_stays));
+}
+
 /* The input that a node passes on as it is, or -1: identities, and sums that have one term left. */
 static int passes_on(const zs_planner *q, int node) {
     const zs_node *n = node_of(q, node);
     const int *in = zs_node_inputs(q->g, node);
-    if (n->op == ZS_OP_IDENTITY || (n->op == ZS_OP_BATCH_NORM && n->attrs.bn_mode == ZS_BN_IDENTITY)) return in[0];
-    if (n->op != ZS_OP_ADD || n->observed) return -1;
+    if (n->op == ZS_OP_IDENTITY || is_identity_bn(q, n)) return in[0];
+    if (n->op != ZS_OP_ADD || (watch_of(q, node) & ~(unsigned)ZS_WATCH_INPUT)) return -1;
     int only = -1;
     for (int j = 0; j < n->n_inputs; j++) {
         if (q->zero[in[j]]) continue;
@@ -27,9 +32,14 @@ static int behind(const zs_planner *q, int node) {
     return node;
 }
 
+/* The node whose value and gradient stand for what is watched at `node`. */
+static int shown_by(const zs_planner *q, int node) {
+    return behind(q, watch_of(q, node) & ZS_WATCH_INPUT ? zs_node_inputs(q->g, node)[0] : node);
+}
+
 /* A bias of zeros gets a gradient all the same, if that is asked for. */
 static bool tensor_is_zero(const zs_planner *q, int tensor) {
-    return tensor < 0 || (q->s->tensor_zero && q->s->tensor_zero[tensor] && !q->s->all_params);
+    return tensor < 0 || (q->s->tensor_zero && q->s->tensor_zero[tensor] && q->s->params != ZS_PARAMS_ALL);
 }
 
 /* 1. What can reach the loss, and what is known to be zero. */
@@ -46,30 +56,42 @@ static void find_live(zs_planner *q) {
             all_zero = all_zero && q->zero[in[j]];
             path[i] = path[i] || (path[in[j]] && n->op != ZS_OP_ZERO);
         }
-        const bool keeps = has_trait(q, i, ZS_KEEPS_ZERO) && tensor_is_zero(q, n->tensors[ZS_ROLE_BIAS]) &&
-                           tensor_is_zero(q, n->tensors[ZS_ROLE_BETA]) &&
-                           (n->op != ZS_OP_BATCH_NORM || n->attrs.bn_mode != ZS_BN_RUNNING);
+        const bool keeps =
+            is_identity_bn(q, n) || (has_trait(q, i, ZS_KEEPS_ZERO) && tensor_is_zero(q, n->tensors[ZS_ROLE_BIAS]) &&
+                                     tensor_is_zero(q, n->tensors[ZS_ROLE_BETA]) &&
+                                     (n->op != ZS_OP_BATCH_NORM || n->attrs.bn_mode != ZS_BN_RUNNING));
         q->zero[i] = !dead && (n->op == ZS_OP_ZERO || (all_zero && keeps));
     }
     q->p->has_path = path[g->n_nodes - 1];
     memset(path, 0, (size_t)g->n_nodes * sizeof *path);
 
-    q->reaches[g->n_nodes - 1] = true;
+    for (int i = 0; i < g->n_nodes; i++) {
+        const unsigned watch = watch_of(q, i);
+        const int shown = shown_by(q, i);
+        if (watch) q->shown[shown] |= (uint8_t)watch;
+        if (watch & ZS_WATCH_SEED) q->reaches[shown] = true;
+        q->needed[shown] = q->needed[shown] || watch;
+    }
+    q->reaches[g->n_nodes - 1] = q->needed[g->n_nodes - 1] = true;
     for (int i = g->n_nodes - 1; i > 0; i--) {
-        if (!q->reaches[i] || (!dead && (node_of(q, i)->op == ZS_OP_ZERO || q->zero[i]))) continue;
+        if (!dead && (node_of(q, i)->op == ZS_OP_ZERO || q->zero[i])) continue;
         const int *in = zs_node_inputs(g, i);
-        for (int j = 0; j < node_of(q, i)->n_inputs; j++) q->reaches[in[j]] = true;
+        for (int j = 0; j < node_of(q, i)->n_inputs; j++) {
+            q->reaches[in[j]] = q->reaches[in[j]] || q->reaches[i];
+            q->needed[in[j]] = q->needed[in[j]] || q->needed[i] || q->reaches[i];
+        }
     }
 }
 
 /* 2. What runs, is filled, is read through. `source` of every edge. */
-static bool runs(const zs_planner *q, int i) { return (q->reaches[i] || q->s->dead) && !q->zero[i]; }
+static bool runs(const zs_planner *q, int i) { return (q->needed[i] || q->s->dead) && !q->zero[i]; }
 
 static void find_sources(zs_planner *q) {
     const zs_graph *g = q->g;
     for (int i = 0; i < g->n_nodes; i++) {
         zs_node_plan *np = &q->p->nodes[i];
-        *np = (zs_node_plan){.kind = ZS_NODE_SKIP, .value = NOWHERE, .kept = NOWHERE, .grad = NOWHERE};
+        *np = (zs_node_plan){
+            .kind = ZS_NODE_SKIP, .value = NOWHERE, .kept = NOWHERE, .grad = NOWHERE, .shown = shown_by(q, i)};
         if (i == 0 || runs(q, i)) np->kind = ZS_NODE_RUN;
         if (i > 0 && np->kind == ZS_NODE_RUN) {
             if (passes_on(q, i) >= 0) np->kind = ZS_NODE_SKIP; /* looked through */
@@ -125,7 +147,7 @@ static void find_lazy(zs_planner *q) {
         zs_node_plan *np = &q->p->nodes[i];
         const zs_node *n = node_of(q, i);
         const unsigned trait = n->op == ZS_OP_RELU ? ZS_READS_RELU : n->op == ZS_OP_BATCH_NORM ? ZS_READS_BN : 0;
-        if (np->kind != ZS_NODE_RUN || !trait || n->observed) continue;
+        if (np->kind != ZS_NODE_RUN || !trait || q->shown[i]) continue;
         const zs_edge_plan *own = &q->p->edges[n->first_input];
         if (q->zero[own->source] || own->relu || own->bn >= 0 || !all_readers_have(q, i, trait)) continue;
         np->kind = ZS_NODE_LAZY;
@@ -144,18 +166,21 @@ static void find_lazy(zs_planner *q) {
         if (q->zero[i] && q->n_readers[i] > 0) q->p->nodes[i].kind = ZS_NODE_FILL;
 }
 
-/* 3. Which gradients are wanted: those of nodes with a counted weight at or before them. */
+/* 3. Which gradients are wanted: those of nodes with a counted weight, or a watched gradient, at or before them. */
 static void find_wanted(zs_planner *q) {
     const zs_graph *g = q->g;
     if (!q->s->backward) return;
+    q->p->nodes[0].wants_grad = q->reaches[0] && (q->shown[0] & ZS_WATCH_BACKWARD);
     for (int i = 1; i < g->n_nodes; i++) {
         zs_node_plan *np = &q->p->nodes[i];
         const zs_node *n = node_of(q, i);
         if (np->kind == ZS_NODE_SKIP || np->kind == ZS_NODE_FILL || !q->reaches[i]) continue;
         for (int r = 0; r <= ZS_ROLE_BETA; r++) {
             const int t = n->tensors[r];
-            if (t >= 0 && (g->tensors[t].counted || q->s->all_params)) np->wants_grad = q->p->tensor_live[t] = true;
+            if (t < 0 || q->s->params == ZS_PARAMS_NONE) continue;
+            if (g->tensors[t].counted || q->s->params == ZS_PARAMS_ALL) np->wants_grad = q->p->tensor_live[t] = true;
         }
+        if (q->shown[i] & ZS_WATCH_BACKWARD) np->wants_grad = true;
         /* behind a lazy node stands its source, which the original edge names */
         for (int j = 0; j < n->n_inputs; j++) {
             const zs_edge_plan *e = &q->p->edges[n->first_input + j];
@@ -234,7 +259,7 @@ static bool parts_are_private(const zs_planner *q, int concat, bool overwritten)
     for (int j = 0; n->op == ZS_OP_CONCAT && j < n->n_inputs; j++) {
         const int part = q->p->edges[n->first_input + j].source;
         if (q->parent[part] != concat) continue;
-        const bool needed = has_trait(q, part, ZS_BWD_READS_OUT) || node_of(q, part)->observed;
+        const bool needed = has_trait(q, part, ZS_BWD_READS_OUT) || (q->shown[part] & ZS_WATCH_BACKWARD);
         if (q->n_readers[part] != 1 || (overwritten && needed) || !parts_are_private(q, part, overwritten))
             return false;
     }
@@ -243,7 +268,8 @@ static bool parts_are_private(const zs_planner *q, int concat, bool overwritten)
 
 /* A batch norm that alone reads its input writes the gradient over it: backward reads both element by element. */
 static bool replaces_value(const zs_planner *q, int i) {
-    if (i == 0 || q->p->nodes[i].kind != ZS_NODE_RUN || q->parent[i] >= 0 || node_of(q, i)->observed) return false;
+    if (i == 0 || q->p->nodes[i].kind != ZS_NODE_RUN || q->parent[i] >= 0 || q->s->retain) return false;
+    if (q->shown[i] & ZS_WATCH_BACKWARD) return false;
     if (q->n_readers[i] != 1 || q->reader[i] < 0 || has_trait(q, i, ZS_BWD_READS_OUT)) return false;
     return node_of(q, q->reader[i])->op == ZS_OP_BATCH_NORM && q->p->nodes[q->reader[i]].wants_grad &&
            parts_are_private(q, i, true);
@@ -252,11 +278,15 @@ static bool replaces_value(const zs_planner *q, int i) {
 static void place_gradients(zs_planner *q) {
     const zs_graph *g = q->g;
     zs_plan *p = q->p;
-    for (int i = g->n_nodes - 1; i > 0; i--) {
+    for (int i = g->n_nodes - 1; i >= 0; i--) {
         zs_node_plan *np = &p->nodes[i];
         const zs_node *n = node_of(q, i);
         if (!np->wants_grad || (np->kind == ZS_NODE_LAZY && n->op == ZS_OP_RELU)) continue;
         const int reader = q->n_readers[i] == 1 ? q->reader[i] : -1;
+        if (q->shown[i] & ZS_WATCH_SEED) { /* nobody else's */
+            np->grad = dense(q, n->shape);
+            continue;
+        }
         if (replaces_value(q, i)) {
             np->grad = np->kept;
             continue;
@@ -403,10 +433,12 @@ zs_status zs_plan_make(const zs_graph *graph, const zs_plan_spec *spec, zs_plan 
     p->edges = zs_calloc((size_t)graph->n_inputs, sizeof *p->edges);
     p->tensor_live = zs_calloc((size_t)graph->n_tensors, sizeof *p->tensor_live);
     p->storages = zs_calloc(3 * n, sizeof *p->storages);
-    p->phases =
-        zs_calloc(6 * n + 1, sizeof *p->phases); /* fill or sums, forward; remake, sums, backward, weights; loss */
-    p->steps = zs_calloc(6 * n + 4, sizeof *p->steps);
+    p->phases = zs_calloc(8 * n + 1,
+                          sizeof *p->phases); /* fill or sums, forward; remake, sums, backward, weights; looks; loss */
+    p->steps = zs_calloc(8 * n + 4, sizeof *p->steps);
     q.reaches = zs_calloc(n, sizeof *q.reaches);
+    q.needed = zs_calloc(n, sizeof *q.needed);
+    q.shown = zs_calloc(n, sizeof *q.shown);
     q.zero = zs_calloc(n, sizeof *q.zero);
     q.n_readers = zs_calloc(n, sizeof *q.n_readers);
     q.reader = zs_calloc(n, sizeof *q.reader);
@@ -414,7 +446,7 @@ zs_status zs_plan_make(const zs_graph *graph, const zs_plan_spec *spec, zs_plan 
     q.parent_channel = zs_calloc(n, sizeof *q.parent_channel);
     q.started = zs_calloc(3 * n, sizeof *q.started);
     if (!p->nodes || !p->edges || !p->tensor_live || !p->storages || !p->phases || !p->steps || !q.reaches || !q.zero ||
-        !q.n_readers || !q.reader || !q.parent || !q.parent_channel || !q.started) {
+        !q.needed || !q.shown || !q.n_readers || !q.reader || !q.parent || !q.parent_channel || !q.started) {
         zs_fail(err, ZS_ENOMEM, "out of memory while planning");
         goto done;
     }
@@ -436,6 +468,8 @@ zs_status zs_plan_make(const zs_graph *graph, const zs_plan_spec *spec, zs_plan 
     zs_planner_offsets(&q);
 done:
     zs_free(q.reaches);
+    zs_free(q.needed);
+    zs_free(q.shown);
     zs_free(q.zero);
     zs_free(q.n_readers);
     zs_free(q.reader);

@@ -23,13 +23,34 @@ typedef enum zs_recompute {
     ZS_RECOMPUTE_ALL,  /* all between checkpoints */
 } zs_recompute;
 
+/* Whose gradients are made. */
+typedef enum zs_params {
+    ZS_PARAMS_NONE,
+    ZS_PARAMS_WEIGHTS, /* those that scores count */
+    ZS_PARAMS_ALL,     /* and biases, gammas, betas */
+} zs_params;
+
+/* What the observer is shown of a node; bits. What is known to be zero, or gets no gradient, is not made for that. */
+enum {
+    ZS_WATCH_VALUE = 1 << 0,    /* what it puts out */
+    ZS_WATCH_INPUT = 1 << 1,    /* what it reads: enough for the signs of a ReLU, which need not run */
+    ZS_WATCH_GRADIENT = 1 << 2, /* of the loss by its output; of node 0: by the images */
+    ZS_WATCH_PRODUCT = 1 << 3,  /* output and gradient together */
+    ZS_WATCH_SEED = 1 << 4,     /* the gradient, which the observer then replaces */
+    ZS_WATCH_FORWARD = ZS_WATCH_VALUE | ZS_WATCH_INPUT,
+    ZS_WATCH_BACKWARD = ZS_WATCH_GRADIENT | ZS_WATCH_PRODUCT | ZS_WATCH_SEED,
+};
+
 typedef struct zs_plan_spec {
     const zs_kernels *kernels;
     int group_size;          /* samples that share batch statistics and one mean loss */
     int n_groups;            /* groups of one pass */
     bool backward;
     bool dead;               /* run what cannot reach the loss, too */
-    bool all_params;         /* gradients of biases, gammas and betas, too */
+    zs_params params;
+    const uint8_t *watch;    /* [n_nodes] or NULL: ZS_WATCH_* */
+    bool identity_bn;        /* batch norms pass on what they read, but for those whose attributes keep them */
+    bool retain;             /* backward may run several times after one forward */
     zs_algo algo;
     zs_recompute recompute;
     const bool *tensor_zero; /* [n_tensors]: every element is zero (asked for biases and betas only) */
@@ -54,6 +75,7 @@ typedef struct zs_node_plan {
     zs_place value, grad;
     zs_place kept;      /* where backward reads the value: as `value` unless it is remade */
     bool remade;        /* backward makes the value again before it reads it */
+    int shown;          /* the node whose value and gradient stand for those of this one where it is watched */
     bool wants_grad;    /* the gradient of this node's output is needed */
     bool fuses;         /* the input's gradient comes with the weights' */
     int blocks;         /* of a group, at the most, over which a batch norm's sums are made */
@@ -72,11 +94,13 @@ typedef enum zs_phase_kind {
     ZS_PHASE_FILL,
     ZS_PHASE_FORWARD_SUMS,
     ZS_PHASE_FORWARD,
+    ZS_PHASE_LOOK,       /* once the step has ended */
     ZS_PHASE_LOSS,
     ZS_PHASE_REMAKE, /* forward once more, for backward */
     ZS_PHASE_BACKWARD_SUMS,
     ZS_PHASE_BACKWARD,
     ZS_PHASE_WEIGHTS, /* of a whole part; the others go block by block */
+    ZS_PHASE_LOOK_BACK,
 } zs_phase_kind;
 
 typedef struct zs_phase {

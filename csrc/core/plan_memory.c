@@ -27,6 +27,13 @@ void zs_planner_lifetimes(zs_planner *q) {
             const zs_phase_kind kind = p->phases[f].kind;
             const zs_node *n = node_of(q, i);
             const zs_node_plan *np = &p->nodes[i];
+            if (kind == ZS_PHASE_LOOK || kind == ZS_PHASE_LOOK_BACK) {
+                const zs_node_plan *shown = &p->nodes[np->shown];
+                if (kind == ZS_PHASE_LOOK) touch(q, shown->value, t);
+                if (kind == ZS_PHASE_LOOK_BACK) touch(q, shown->grad, t);
+                if (kind == ZS_PHASE_LOOK_BACK && (watch_of(q, i) & ZS_WATCH_PRODUCT)) touch(q, shown->kept, t);
+                continue;
+            }
             const bool remake = kind == ZS_PHASE_REMAKE, back = kind > ZS_PHASE_REMAKE;
             if (back || kind == ZS_PHASE_LOSS) touch(q, np->grad, t);
             if (!back && !remake) touch(q, np->value, t);
@@ -39,8 +46,10 @@ void zs_planner_lifetimes(zs_planner *q) {
                     touch(q, back || remake ? source->kept : source->value, t);
                 if (kind == ZS_PHASE_BACKWARD || (kind == ZS_PHASE_WEIGHTS && np->fuses)) touch(q, e->dx, t);
             }
-            if (n->observed) touch(q, np->value, p->n_steps - 1);
         }
+    for (int s = 0; q->s->retain && s < p->n_storages; s++)
+        if (p->storages[s].first < p->n_forward_steps && p->storages[s].last >= p->n_forward_steps)
+            p->storages[s].last = p->n_steps - 1;
 }
 
 static size_t storage_bytes(const zs_planner *q, int s) {

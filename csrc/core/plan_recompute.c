@@ -15,7 +15,7 @@ static bool *find_read(const zs_planner *q) {
     for (int i = 1; read && i < q->g->n_nodes; i++) {
         const zs_node_plan *np = &q->p->nodes[i];
         if (!np->wants_grad || (np->kind != ZS_NODE_RUN && np->kind != ZS_NODE_LAZY)) continue;
-        read[i] = read[i] || has_trait(q, i, ZS_BWD_READS_OUT);
+        read[i] = read[i] || has_trait(q, i, ZS_BWD_READS_OUT) || (q->shown[i] & ZS_WATCH_PRODUCT);
         for (int j = 0; has_trait(q, i, ZS_BWD_READS_IN) && j < node_of(q, i)->n_inputs; j++)
             read[q->p->edges[node_of(q, i)->first_input + j].source] = true;
     }
@@ -23,7 +23,7 @@ static bool *find_read(const zs_planner *q) {
 }
 
 static bool may_go(const zs_planner *q, int i) {
-    return i > 0 && q->p->nodes[i].kind == ZS_NODE_RUN && !node_of(q, i)->observed && i != q->p->output;
+    return i > 0 && q->p->nodes[i].kind == ZS_NODE_RUN && !(q->shown[i] & ZS_WATCH_BACKWARD) && i != q->p->output;
 }
 
 static bool is_cheap(const zs_planner *q, int i) {
@@ -107,7 +107,7 @@ static zs_status remake_all(zs_planner *q) {
 }
 
 zs_status zs_planner_recompute(zs_planner *q) {
-    if (!q->s->backward || q->s->recompute == ZS_RECOMPUTE_NOTHING) return ZS_OK;
+    if (!q->s->backward || q->s->retain || q->s->recompute == ZS_RECOMPUTE_NOTHING) return ZS_OK;
     if (q->s->recompute == ZS_RECOMPUTE_ALL) return remake_all(q);
     bool *read = find_read(q);
     int *needs = zs_alloc((size_t)q->g->n_nodes * sizeof *needs);

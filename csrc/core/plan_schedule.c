@@ -17,6 +17,8 @@ typedef enum task_kind {
     TASK_BACKWARD_SUMS,
     TASK_BACKWARD,
     TASK_WEIGHTS,
+    TASK_LOOK,
+    TASK_LOOK_BACK,
     N_TASKS
 } task_kind;
 
@@ -27,6 +29,8 @@ static const zs_phase_kind PHASE[N_TASKS] = {
     [TASK_BACKWARD_SUMS] = ZS_PHASE_BACKWARD_SUMS,
     [TASK_BACKWARD] = ZS_PHASE_BACKWARD,
     [TASK_WEIGHTS] = ZS_PHASE_WEIGHTS,
+    [TASK_LOOK] = ZS_PHASE_LOOK,
+    [TASK_LOOK_BACK] = ZS_PHASE_LOOK_BACK,
 };
 
 typedef struct wait {
@@ -84,6 +88,11 @@ static void find_forward_tasks(schedule *s) {
             if (e->bn >= 0) waits_for(s, task(i, TASK_FORWARD), task(e->bn, TASK_FORWARD_SUMS), true);
         }
     }
+    for (int i = 0; i < q->g->n_nodes; i++) {
+        if (!(watch_of(q, i) & ZS_WATCH_FORWARD)) continue;
+        s->exists[task(i, TASK_LOOK)] = true;
+        waits_for(s, task(i, TASK_LOOK), task(q->p->nodes[i].shown, TASK_VALUE), false);
+    }
     const int out = q->p->output;
     s->exists[task(out, TASK_LOSS)] = true;
     waits_for(s, task(out, TASK_LOSS), task(out, TASK_VALUE), false);
@@ -94,14 +103,31 @@ static bool has_weight_gradient(const zs_planner *q, int i) {
     return w >= 0 && q->p->tensor_live[w];
 }
 
+/* The task after which the gradient of a seeded node is the observer's. */
+static int seed_of(const zs_planner *q, int node) {
+    int i = node;
+    while (q->p->nodes[i].shown != node || !(watch_of(q, i) & ZS_WATCH_SEED)) i++;
+    return task(i, TASK_LOOK_BACK);
+}
+
 static void find_backward_tasks(schedule *s) {
     zs_planner *q = s->q;
+    for (int i = 0; i < q->g->n_nodes; i++) {
+        const int shown = q->p->nodes[i].shown;
+        if (!(watch_of(q, i) & ZS_WATCH_BACKWARD) || !q->p->nodes[shown].wants_grad) continue;
+        s->exists[task(i, TASK_LOOK_BACK)] = true;
+        waits_for(s, task(i, TASK_LOOK_BACK), task(shown, TASK_GRADIENT), false);
+    }
+    s->exists[task(0, TASK_GRADIENT)] = q->p->nodes[0].wants_grad;
     for (int i = 1; i < q->g->n_nodes; i++) {
         const zs_node_plan *np = &q->p->nodes[i];
         const zs_node *n = node_of(q, i);
         if (!np->wants_grad) continue;
-        const int gradient = task(i, TASK_GRADIENT), back = task(i, TASK_BACKWARD), weights = task(i, TASK_WEIGHTS);
-        s->exists[gradient] = true;
+        s->exists[task(i, TASK_GRADIENT)] = true;
+        /* a gradient that the observer replaces is read once it has */
+        const bool seeded = q->shown[i] & ZS_WATCH_SEED;
+        const int gradient = seeded ? seed_of(q, i) : task(i, TASK_GRADIENT);
+        const int back = task(i, TASK_BACKWARD), weights = task(i, TASK_WEIGHTS);
         const bool lazy_relu = np->kind == ZS_NODE_LAZY && n->op == ZS_OP_RELU;
         const bool runs = (np->kind == ZS_NODE_RUN || np->kind == ZS_NODE_LAZY) && !lazy_relu;
         bool any = false;
@@ -112,22 +138,22 @@ static void find_backward_tasks(schedule *s) {
                 any = true;
                 waits_for(s, task(to, TASK_GRADIENT), np->fuses ? weights : back, false);
             } else if (!lazy_relu && q->p->nodes[to].wants_grad) { /* the same memory */
-                waits_for(s, task(to, TASK_GRADIENT), gradient, false);
+                waits_for(s, task(to, TASK_GRADIENT), gradient, seeded);
             }
         }
         if (!runs) continue;
         if (any && !np->fuses) {
             s->exists[back] = true;
-            waits_for(s, back, gradient, false);
+            waits_for(s, back, gradient, seeded);
         }
         if (is_bn(q, i)) {
             s->exists[task(i, TASK_BACKWARD_SUMS)] = true;
-            waits_for(s, task(i, TASK_BACKWARD_SUMS), gradient, false);
+            waits_for(s, task(i, TASK_BACKWARD_SUMS), gradient, seeded);
             if (any) waits_for(s, back, task(i, TASK_BACKWARD_SUMS), true);
         }
         if (has_weight_gradient(q, i)) {
             s->exists[weights] = true;
-            waits_for(s, weights, gradient, false);
+            waits_for(s, weights, gradient, seeded);
         }
     }
 }
@@ -190,6 +216,10 @@ static void begin(schedule *s, int t) {
     const bool back = kind > TASK_LOSS;
     s->begun[s->n_begun++] = t;
     if (kind == TASK_VALUE || kind == TASK_GRADIENT) return;
+    if (kind == TASK_LOOK || kind == TASK_LOOK_BACK) {
+        add_phase(q->p, PHASE[kind], node);
+        return;
+    }
     if (kind == TASK_LOSS) provide(s, node, false);
     if (back && has_trait(q, node, ZS_BWD_READS_OUT)) provide(s, node, true);
     for (int j = 0; kind != TASK_LOSS && j < node_of(q, node)->n_inputs; j++) {
@@ -241,7 +271,7 @@ static void reset(schedule *s, bool ascending) {
 
 zs_status zs_planner_schedule(zs_planner *q) {
     const size_t n_nodes = (size_t)q->g->n_nodes, n_tasks = n_nodes * N_TASKS;
-    const size_t n_waits = 2 * (size_t)q->g->n_inputs + 5 * n_nodes; /* forward; backward has fewer */
+    const size_t n_waits = 2 * (size_t)q->g->n_inputs + 7 * n_nodes; /* forward; backward has fewer */
     schedule s = {.q = q};
     s.exists = zs_alloc(n_tasks * sizeof *s.exists);
     s.missing = zs_alloc(n_tasks * sizeof *s.missing);
@@ -260,7 +290,9 @@ zs_status zs_planner_schedule(zs_planner *q) {
     sort_waits(&s, sorted);
     run(&s);
     q->p->n_forward_steps = q->p->n_steps;
-    if (q->p->nodes[q->p->output].wants_grad) {
+    bool any_wanted = false;
+    for (int i = 0; i < q->g->n_nodes; i++) any_wanted = any_wanted || q->p->nodes[i].wants_grad;
+    if (any_wanted) {
         reset(&s, false);
         find_backward_tasks(&s);
         sort_waits(&s, sorted);

@@ -8,13 +8,15 @@ typedef struct zs_planner {
     zs_plan *p;
     const zs_graph *g;
     const zs_plan_spec *s;
-    bool *reaches;    /* has a path to the loss (not through zero ops, unless dead work is asked for) */
+    bool *reaches;    /* has a path to the loss or to a seed (not through zero ops, unless dead work is asked for) */
+    bool *needed;     /* that, or to what is watched */
     bool *zero;       /* known to be zero */
     int *n_readers;   /* edges that read the node, behind identities and lazy nodes */
     int *reader;      /* one of them: the edge's node */
     int *parent;      /* concat that holds the value, or -1 */
     int *parent_channel;
     bool *started;    /* by storage: its gradient has been written to */
+    uint8_t *shown;   /* bits of those who watch the node's value or gradient, behind identities */
     zs_error *err;
 } zs_planner;
 
@@ -25,6 +27,9 @@ static inline bool has_trait(const zs_planner *q, int node, unsigned trait) {
 }
 
 static inline size_t elements_of(zs_shape s) { return (size_t)s.C * (size_t)s.H * (size_t)s.W; }
+
+/* What the observer wants to see of a node itself. */
+static inline unsigned watch_of(const zs_planner *q, int node) { return q->s->watch ? q->s->watch[node] : 0; }
 
 /* The node whose gradient an edge adds to. */
 static inline int zs_planner_target(const zs_edge_plan *e) { return e->bn >= 0 ? e->bn : e->source; }

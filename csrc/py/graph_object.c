@@ -411,10 +411,10 @@ static PyObject *builder_shape(PyObject *self, PyObject *arg) {
     return NULL;
 }
 
-static PyObject *builder_observe(PyObject *self, PyObject *arg) {
+static PyObject *builder_feature(PyObject *self, PyObject *arg) {
     int node;
     if (!builder_open(self) || get_int(arg, "node", &node) < 0) return NULL;
-    zs_builder_set_observed(((builder_object *)self)->builder, node);
+    zs_builder_set_feature(((builder_object *)self)->builder, node);
     Py_RETURN_NONE;
 }
 
@@ -435,7 +435,7 @@ static PyObject *builder_finish(PyObject *self, PyObject *arg) {
 static PyMethodDef builder_methods[] = {
     {"add", builder_add, METH_VARARGS, "add(op, name, inputs, attrs, coefs=None) -> node id"},
     {"shape", builder_shape, METH_O, "shape(node) -> (C, H, W)"},
-    {"observe", builder_observe, METH_O, "observe(node): keep its value for scores that look at it"},
+    {"feature", builder_feature, METH_O, "feature(node): a stage, for scores that look at these"},
     {"finish", builder_finish, METH_O, "finish(output) -> Graph; the builder is used up"},
     {NULL, NULL, 0, NULL},
 };

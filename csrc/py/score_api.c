@@ -15,10 +15,12 @@
 /* Everything that one call of run() owns. */
 typedef struct call {
     zs_job job;
-    zs_kernels kernels;
+    zs_kernels kernels[2];       /* by zs_dtype */
+    zs_source *sources;
+    PyObject *source_list;       /* tuple of the source tuples: keeps arrays alive */
     zs_score_run *runs;
     PyObject *run_list;          /* tuple of the run tuples: keeps edges alive */
-    PyArrayObject **run_edges, **run_values, **run_counts;
+    PyArrayObject **run_edges, **run_values, **run_counts, **run_signs;
     Py_ssize_t n_runs;
     zs_given_weight *given;
     PyObject *weights;           /* the dict's own references: a copy of the dict */
@@ -61,11 +63,11 @@ static bool plain(PyArrayObject *a) {
     return PyArray_IS_C_CONTIGUOUS(a) && PyArray_ISALIGNED(a) && PyArray_ISNOTSWAPPED(a);
 }
 
-static int get_images(call *c, PyObject *x, PyObject *y) {
+static int get_source(call *c, zs_source *source, PyObject *x, PyObject *y) {
     const zs_shape s = c->job.graph->nodes[0].shape;
     const int K = c->job.graph->nodes[c->job.graph->n_nodes - 1].shape.C;
     PyArrayObject *const images = (PyArrayObject *)x, *const labels = (PyArrayObject *)y;
-    if (!PyArray_Check(x) || !real_type(images, &c->job.x_dtype) || !plain(images) || PyArray_NDIM(images) != 4) {
+    if (!PyArray_Check(x) || !real_type(images, &source->dtype) || !plain(images) || PyArray_NDIM(images) != 4) {
         PyErr_SetString(PyExc_TypeError, "x: expected a C-contiguous float32 or float64 array of four axes");
         return -1;
     }
@@ -83,15 +85,39 @@ static int get_images(call *c, PyObject *x, PyObject *y) {
         PyErr_Format(PyExc_ValueError, "y: expected one label per image (%zd), got %zd", d[0], PyArray_DIM(labels, 0));
         return -1;
     }
-    c->job.n_samples = d[0];
-    c->job.x = PyArray_DATA(images);
-    c->job.labels = PyArray_DATA(labels);
+    source->n_samples = d[0];
+    source->x = PyArray_DATA(images);
+    source->labels = PyArray_DATA(labels);
     for (npy_intp i = 0; i < d[0]; i++)
-        if (c->job.labels[i] < 0 || c->job.labels[i] >= K) {
+        if (source->labels[i] < 0 || source->labels[i] >= K) {
             PyErr_Format(PyExc_ValueError, "y: expected labels from 0 to %d, got %lld at position %zd", K - 1,
-                         (long long)c->job.labels[i], i);
+                         (long long)source->labels[i], i);
             return -1;
         }
+    return 0;
+}
+
+/* The caller's x and y first, then what scores read in their place. */
+static int get_sources(call *c, PyObject *x, PyObject *y, PyObject *more) {
+    c->source_list = PySequence_Tuple(more);
+    if (!c->source_list) return -1;
+    const Py_ssize_t n = PyTuple_GET_SIZE(c->source_list);
+    c->sources = PyMem_Calloc((size_t)n + 1, sizeof *c->sources);
+    if (!c->sources) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    if (get_source(c, &c->sources[0], x, y) < 0) return -1;
+    for (Py_ssize_t i = 0; i < n; i++) {
+        PyObject *pair = PyTuple_GET_ITEM(c->source_list, i), *own_x, *own_y;
+        if (!PyTuple_Check(pair) || !PyArg_ParseTuple(pair, "OO", &own_x, &own_y)) {
+            if (!PyErr_Occurred()) PyErr_SetString(PyExc_TypeError, "sources: expected tuples (x, y)");
+            return -1;
+        }
+        if (get_source(c, &c->sources[i + 1], own_x, own_y) < 0) return -1;
+    }
+    c->job.sources = c->sources;
+    c->job.n_sources = (int)n + 1;
     return 0;
 }
 
@@ -142,22 +168,43 @@ static int get_edges(call *c, Py_ssize_t i, PyObject *edges) {
     return 0;
 }
 
+static int get_signs(call *c, Py_ssize_t i, PyObject *signs) {
+    if (signs == Py_None) return 0;
+    PyArrayObject *a = c->run_signs[i] = (PyArrayObject *)PyArray_FROMANY(signs, NPY_INT8, 1, 1, NPY_ARRAY_CARRAY_RO);
+    if (!a) return -1;
+    c->runs[i].signs = PyArray_DATA(a);
+    c->runs[i].n_signs = (size_t)PyArray_DIM(a, 0);
+    return 0;
+}
+
+static int get_own_init(zs_score_run *r, const char *name) {
+    r->init = name ? zs_init_by_name(name) : -1;
+    if (!name || r->init >= 0) return 0;
+    PyErr_Format(PyExc_ValueError, "runs: unknown initialiser '%.60s'", name);
+    return -1;
+}
+
 static int get_run(call *c, Py_ssize_t i, PyObject *tuple) {
     zs_score_run *r = &c->runs[i];
-    const char *name, *loss;
-    PyObject *params, *edges;
+    const char *name, *loss, *init;
+    PyObject *params, *edges, *signs;
     if (!PyTuple_Check(tuple)) {
         PyErr_SetString(PyExc_TypeError, "runs: expected tuples");
         return -1;
     }
-    if (!PyArg_ParseTuple(tuple, "sO!Oiis", &name, &PyTuple_Type, &params, &edges, &r->group_size, &r->n_groups, &loss))
+    if (!PyArg_ParseTuple(tuple, "sO!OiisizO", &name, &PyTuple_Type, &params, &edges, &r->group_size, &r->n_groups,
+                          &loss, &r->source, &init, &signs))
         return -1;
     r->score = zs_score_by_name(name);
     if (!r->score) {
         PyErr_Format(PyExc_ValueError, "scores: unknown score '%.60s'", name);
         return -1;
     }
-    if (get_loss(loss, &r->loss) < 0) return -1;
+    if (get_loss(loss, &r->loss) < 0 || get_own_init(r, init) < 0) return -1;
+    if (r->source < 0 || r->source >= c->job.n_sources) {
+        PyErr_Format(PyExc_ValueError, "runs: %s reads source %d of %d", name, r->source, c->job.n_sources);
+        return -1;
+    }
     Py_ssize_t n_params = 0;
     while (r->score->params[n_params]) n_params++;
     if (PyTuple_GET_SIZE(params) != n_params) {
@@ -169,12 +216,11 @@ static int get_run(call *c, Py_ssize_t i, PyObject *tuple) {
         r->params[p] = PyFloat_AsDouble(PyTuple_GET_ITEM(params, p));
         if (r->params[p] == -1.0 && PyErr_Occurred()) return -1;
     }
-    r->kernels = &c->kernels;
     npy_intp n_tensors = c->job.graph->n_tensors;
     c->run_values[i] = (PyArrayObject *)PyArray_ZEROS(1, &n_tensors, NPY_DOUBLE, 0);
     if (!c->run_values[i]) return -1;
     r->tensor_values = PyArray_DATA(c->run_values[i]);
-    return get_edges(c, i, edges);
+    return get_edges(c, i, edges) < 0 ? -1 : get_signs(c, i, signs);
 }
 
 static int get_runs(call *c, PyObject *runs) {
@@ -185,7 +231,8 @@ static int get_runs(call *c, PyObject *runs) {
     c->run_edges = PyMem_Calloc((size_t)n + 1, sizeof *c->run_edges);
     c->run_values = PyMem_Calloc((size_t)n + 1, sizeof *c->run_values);
     c->run_counts = PyMem_Calloc((size_t)n + 1, sizeof *c->run_counts);
-    if (!c->runs || !c->run_edges || !c->run_values || !c->run_counts) {
+    c->run_signs = PyMem_Calloc((size_t)n + 1, sizeof *c->run_signs);
+    if (!c->run_signs || !c->runs || !c->run_edges || !c->run_values || !c->run_counts) {
         PyErr_NoMemory();
         return -1;
     }
@@ -268,9 +315,9 @@ static int get_sink(call *c, PyObject *sink) {
     if (!PyArg_ParseTuple(sink, "iisp", &c->sink.group_size, &c->sink.n_groups, &loss, &all_params)) return -1;
     if (get_loss(loss, &c->sink.loss) < 0) return -1;
     const int64_t rows = (int64_t)c->sink.group_size * c->sink.n_groups;
-    if (c->sink.group_size < 1 || c->sink.n_groups < 1 || rows > c->job.n_samples) {
+    if (c->sink.group_size < 1 || c->sink.n_groups < 1 || rows > c->sources[0].n_samples) {
         PyErr_Format(PyExc_ValueError, "x: %d groups of %d need %lld samples, got %lld", c->sink.n_groups,
-                     c->sink.group_size, (long long)rows, (long long)c->job.n_samples);
+                     c->sink.group_size, (long long)rows, (long long)c->sources[0].n_samples);
         return -1;
     }
     const zs_graph *g = c->job.graph;
@@ -315,7 +362,7 @@ static int get_exec(call *c, PyObject *module, const char *dtype, int n_threads,
         PyErr_Format(PyExc_ValueError, "n_threads: expected 1 to 4096, got %d", n_threads);
         return -1;
     }
-    if (!zs_cpu_kernels(job->dtype, table, &c->kernels)) {
+    if (!zs_cpu_kernels(ZS_F32, table, &c->kernels[ZS_F32]) || !zs_cpu_kernels(ZS_F64, table, &c->kernels[ZS_F64])) {
         PyObject *known = zs_py_kernel_tables(module, NULL);
         if (known)
             PyErr_Format(PyExc_ValueError, "kernels: expected 'auto' or a usable one of %R, got '%.60s'", known, table);
@@ -324,11 +371,13 @@ static int get_exec(call *c, PyObject *module, const char *dtype, int n_threads,
     }
     /* A pool of OpenMP threads does not survive a fork: the child of a process that may have used it works alone. */
     job->exec = (zs_exec){.backend = &zs_backend_cpu,
-                          .kernels = &c->kernels,
+                          .kernels = &c->kernels[job->dtype],
                           .n_threads = (long)getpid() == state->pid ? abs(n_threads) : 1,
                           .spare_small = n_threads < 0,
                           .poll = poll,
                           .poll_self = c};
+    job->kernels[ZS_F32] = &c->kernels[ZS_F32];
+    job->kernels[ZS_F64] = &c->kernels[ZS_F64];
     if (workspace != Py_None) {
         if (!Py_IS_TYPE(workspace, state->workspace_type)) {
             PyErr_SetString(PyExc_TypeError, "workspace: expected a Workspace or None");
@@ -361,14 +410,14 @@ static PyObject *none_or(void *obj) { return Py_NewRef(obj ? (PyObject *)obj : P
 
 static PyObject *run_result(const call *c, Py_ssize_t i) {
     const zs_score_run *r = &c->runs[i];
-    return Py_BuildValue("{s:d,s:d,s:s,s:z,s:N,s:N}", "value", r->value, "extra", r->extra, "status",
-                         STATUS_NAMES[r->status], "reason", r->reason, "tensor_values", none_or(c->run_values[i]),
-                         "counts", none_or(c->run_counts[i]));
+    return Py_BuildValue("{s:d,s:d,s:s,s:z,s:i,s:N,s:N}", "value", r->value, "extra", r->extra, "status",
+                         STATUS_NAMES[r->status], "reason", r->reason, "pass_index", r->pass, "tensor_values",
+                         none_or(c->run_values[i]), "counts", none_or(c->run_counts[i]));
 }
 
 static PyObject *result(const call *c, bool measured_only) {
     const zs_job *job = &c->job;
-    PyObject *runs = PyList_New(measured_only ? 0 : c->n_runs), *blame = NULL;
+    PyObject *runs = PyList_New(c->n_runs), *blame = NULL;
     if (!runs) return NULL;
     for (Py_ssize_t i = 0; i < PyList_GET_SIZE(runs); i++) {
         PyObject *r = run_result(c, i);
@@ -382,7 +431,7 @@ static PyObject *result(const call *c, bool measured_only) {
     PyObject *out = Py_BuildValue("{s:N,s:n,s:L,s:i,s:L,s:L,s:s,s:N}", "runs", runs, "peak_bytes",
                                   (Py_ssize_t)job->peak_bytes, "macs", (long long)job->macs, "n_passes", job->n_passes,
                                   "samples_seen", (long long)job->samples_seen, "blocks_begun",
-                                  (long long)job->blocks_begun, "kernels", c->kernels.name, "blame", blame);
+                                  (long long)job->blocks_begun, "kernels", c->kernels[job->dtype].name, "blame", blame);
     if (out && c->gradients && !measured_only &&
         (PyDict_SetItemString(out, "gradients", c->gradients) < 0 ||
          PyDict_SetItemString(out, "losses", (PyObject *)c->losses) < 0 ||
@@ -399,14 +448,18 @@ static void release(call *c) {
         if (c->run_edges) Py_XDECREF(c->run_edges[i]);
         if (c->run_values) Py_XDECREF(c->run_values[i]);
         if (c->run_counts) Py_XDECREF(c->run_counts[i]);
+        if (c->run_signs) Py_XDECREF(c->run_signs[i]);
     }
     PyMem_Free(c->run_edges);
     PyMem_Free(c->run_values);
     PyMem_Free(c->run_counts);
+    PyMem_Free(c->run_signs);
+    PyMem_Free(c->sources);
     PyMem_Free(c->runs);
     PyMem_Free(c->given);
     PyMem_Free(c->sink_tensors);
     Py_XDECREF(c->run_list);
+    Py_XDECREF(c->source_list);
     Py_XDECREF(c->weights);
     Py_XDECREF(c->gradients);
     Py_XDECREF(c->losses);
@@ -418,17 +471,17 @@ static void release(call *c) {
 }
 
 PyObject *zs_py_run(PyObject *module, PyObject *args, PyObject *kwargs) {
-    static const char *const names[] = {"graph",     "x",         "y",         "runs",    "sink", "weights",   "init",
-                                        "seed",      "dtype",     "n_threads", "kernels", "algo", "max_bytes", "dead",
-                                        "recompute", "workspace", "cancel",    "measure", NULL};
-    PyObject *graph, *x, *y, *runs, *sink, *weights, *workspace, *cancel, *out = NULL;
+    static const char *const names[] = {
+        "graph",   "x",    "y",         "runs", "sink",      "weights",   "init",   "seed",    "dtype",   "n_threads",
+        "kernels", "algo", "max_bytes", "dead", "recompute", "workspace", "cancel", "measure", "sources", NULL};
+    PyObject *graph, *x, *y, *sources, *runs, *sink, *weights, *workspace, *cancel, *out = NULL;
     const char *init, *dtype, *table, *algo;
     unsigned long long seed;
     int n_threads, dead, recompute, measure;
     Py_ssize_t max_bytes;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OOO$OOOsKsissnpiOOp:run", (char **)names, &graph, &x, &y, &runs,
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OOO$OOOsKsissnpiOOpO:run", (char **)names, &graph, &x, &y, &runs,
                                      &sink, &weights, &init, &seed, &dtype, &n_threads, &table, &algo, &max_bytes,
-                                     &dead, &recompute, &workspace, &cancel, &measure))
+                                     &dead, &recompute, &workspace, &cancel, &measure, &sources))
         return NULL;
     ZS_ASSERT(recompute <= ZS_RECOMPUTE_ALL);
     call c = {.job = {.seed = seed,
@@ -446,7 +499,7 @@ PyObject *zs_py_run(PyObject *module, PyObject *args, PyObject *kwargs) {
         Py_XDECREF(known);
         return NULL;
     }
-    if (get_exec(&c, module, dtype, n_threads, table, workspace, cancel) < 0 || get_images(&c, x, y) < 0 ||
+    if (get_exec(&c, module, dtype, n_threads, table, workspace, cancel) < 0 || get_sources(&c, x, y, sources) < 0 ||
         get_runs(&c, runs) < 0 || get_weights(&c, weights) < 0 || get_sink(&c, sink) < 0)
         goto done;
 

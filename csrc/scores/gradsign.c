@@ -37,8 +37,9 @@ static double finish_tensor(const zs_score_run *run, const void *state, const zs
     return (double)total;
 }
 
-static void finish(zs_score_run *run, const zs_graph *graph, void *const *states, bool any_live) {
-    (void)any_live;
+static void finish(zs_score_run *run, const zs_finish *f) {
+    const zs_graph *graph = run->graph;
+    void *const *states = f->states;
     const int bits = run->kernels->dtype == ZS_F64 ? DBL_MANT_DIG : FLT_MANT_DIG;
     int64_t all = 0, below = 0;
     int top = EXPONENT_ZERO - 1; /* 2^-1 */
@@ -67,6 +68,7 @@ const zs_score zs_score_gradsign = {
     .min_groups = 1,
     .extra_name = "noise_share",
     .keeps_signs = true,
+    .sees_signal = true,
     .state_bytes = state_bytes,
     .observe = observe,
     .finish_tensor = finish_tensor,

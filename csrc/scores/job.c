@@ -1,12 +1,10 @@
-#include "scores/job.h"
-
 #include <math.h>
 #include <string.h>
 
-#include "core/init.h"
+#include "scores/job_state.h"
 
 /* A pass takes as many groups as keep it near this many samples; results do not depend on it. */
-enum { PASS_SAMPLES = 64, MAX_PASSES = 32 };
+enum { PASS_SAMPLES = 64 };
 
 /* An architecture that needs more has its sums made again in backward, for up to 10 % more time. */
 #define MUCH_MEMORY ((size_t)256 << 20)
@@ -15,122 +13,13 @@ enum { PASS_SAMPLES = 64, MAX_PASSES = 32 };
    machine, but wait for each other at every step, and where a neighbour holds a processor that took 100 to 600 ms. */
 #define MIN_PASS_MACS ((int64_t)250 * 1000 * 1000)
 
-typedef struct pass {
-    int group_size, n_groups; /* of all chunks */
-    zs_loss loss;
-    zs_algo algo;
-    bool dead;
-    bool sink;
-    zs_plan *plan;
-    zs_engine engine;
-    double *losses; /* of a chunk */
-    bool any_nonzero;
-    zs_blame blame;
-    size_t n_bad;   /* gradients that are not finite, and the first node that had one */
-    int bad_node;
-} pass;
-
-typedef struct job_state {
-    zs_job *job;
-    pass passes[MAX_PASSES];
-    int n_passes;
-    zs_weights weights;
-    void ***states; /* [n_runs][n_tensors] */
-    zs_init_shape *shapes;
-    float **drawn;
-    bool *tensor_zero;
-    char *shared;
-    size_t shared_bytes;
-    /* while a pass runs */
-    pass *now;
-} job_state;
-
 void zs_workspace_free(zs_workspace *w, const zs_backend *backend) {
     backend->free(backend, w->base);
     w->base = NULL;
     w->capacity = 0;
 }
 
-/* --- passes ------------------------------------------------------------------------------------------------------ */
-
-/* What a pass must be for a score to share it. */
-static pass wanted_pass(const job_state *s, const zs_score_run *r) {
-    const zs_algo algo = s->job->algo == ZS_ALGO_AUTO && r->score->keeps_signs ? ZS_ALGO_SIGNS : s->job->algo;
-    return (pass){.group_size = r->group_size,
-                  .n_groups = r->n_groups,
-                  .loss = r->loss,
-                  .algo = algo,
-                  .dead = s->job->dead || r->score->observes_dead};
-}
-
-static bool fits(const pass *p, const pass *wanted) {
-    return !p->sink && !wanted->sink && p->group_size == wanted->group_size && p->loss == wanted->loss &&
-           p->algo == wanted->algo && p->dead == wanted->dead;
-}
-
-static pass *find_pass(job_state *s, const zs_score_run *r) {
-    const pass wanted = wanted_pass(s, r);
-    for (int i = 0; i < s->n_passes; i++)
-        if (fits(&s->passes[i], &wanted)) return &s->passes[i];
-    return NULL;
-}
-
-static zs_status join_pass(job_state *s, pass wanted, zs_error *err) {
-    const int group_size = wanted.group_size, n_groups = wanted.n_groups;
-    if (group_size < 1 || n_groups < 1 || (int64_t)group_size * n_groups > s->job->n_samples)
-        return zs_fail(err, ZS_EINVAL, "x: %d group%s of %d need %lld samples, got %lld", n_groups,
-                       n_groups == 1 ? "" : "s", group_size, (long long)group_size * n_groups,
-                       (long long)s->job->n_samples);
-    for (int i = 0; i < s->n_passes; i++) {
-        pass *p = &s->passes[i];
-        if (!fits(p, &wanted)) continue;
-        if (n_groups > p->n_groups) p->n_groups = n_groups;
-        return ZS_OK;
-    }
-    if (s->n_passes == MAX_PASSES)
-        return zs_fail(err, ZS_EINVAL, "scores: more than %d different groupings", MAX_PASSES);
-    wanted.blame.node = wanted.bad_node = -1;
-    s->passes[s->n_passes++] = wanted;
-    return ZS_OK;
-}
-
-static zs_status find_passes(job_state *s, zs_error *err) {
-    const zs_job *job = s->job;
-    for (int i = 0; i < job->n_runs; i++) {
-        const zs_score_run *r = &job->runs[i];
-        if (r->n_groups < r->score->min_groups)
-            return zs_fail(err, ZS_EINVAL, "n_batches: %s needs at least %d groups, got %d", r->score->name,
-                           r->score->min_groups, r->n_groups);
-        if (join_pass(s, wanted_pass(s, r), err) != ZS_OK) return err->status;
-    }
-    if (!job->sink) return ZS_OK;
-    const pass sink = {.group_size = job->sink->group_size,
-                       .n_groups = job->sink->n_groups,
-                       .loss = job->sink->loss,
-                       .algo = job->algo,
-                       .dead = job->dead,
-                       .sink = true};
-    return join_pass(s, sink, err);
-}
-
-static bool all_zero(const zs_given_weight *w, size_t n) {
-    for (size_t i = 0; i < n; i++)
-        if (w->dtype == ZS_F64 ? ((const double *)w->data)[i] != 0 : ((const float *)w->data)[i] != 0) return false;
-    return true;
-}
-
-/* Known before anything is drawn: betas start at zero, biases in all initialisers but PyTorch's default. */
-static void find_zero_tensors(job_state *s) {
-    const zs_job *job = s->job;
-    for (int i = 0; i < job->graph->n_tensors; i++) {
-        const zs_tensor *t = &job->graph->tensors[i];
-        if (t->role != ZS_ROLE_BIAS && t->role != ZS_ROLE_BETA) continue;
-        if (job->given && job->given[i].data)
-            s->tensor_zero[i] = all_zero(&job->given[i], t->size);
-        else
-            s->tensor_zero[i] = t->role == ZS_ROLE_BETA || job->init != ZS_INIT_TORCH;
-    }
-}
+/* --- plans ------------------------------------------------------------------------------------------------------- */
 
 static zs_status make_plans(job_state *s, zs_recompute recompute, zs_error *err) {
     for (int i = 0; i < s->n_passes; i++) {
@@ -141,18 +30,21 @@ static zs_status make_plans(job_state *s, zs_recompute recompute, zs_error *err)
         if (chunk < 1) chunk = 1;
         if (chunk > p->n_groups) chunk = p->n_groups;
         const zs_plan_spec spec = {
-            .kernels = s->job->exec.kernels,
+            .kernels = p->exec.kernels,
             .group_size = p->group_size,
             .n_groups = chunk,
-            .backward = true,
+            .backward = p->backward,
             .dead = p->dead,
-            .all_params = p->sink,
+            .params = p->params,
+            .watch = p->watch,
+            .identity_bn = p->identity_bn,
+            .retain = p->n_sweeps > 0,
             .algo = p->algo,
             .recompute = recompute,
-            .tensor_zero = s->tensor_zero,
+            .tensor_zero = s->sets[p->weights].tensor_zero,
         };
         if (zs_plan_make(s->job->graph, &spec, &p->plan, err) != ZS_OK) return err->status;
-        s->job->macs = p->plan->macs;
+        if (i == 0) s->job->macs = p->plan->macs;
     }
     s->job->n_passes = s->n_passes;
     return ZS_OK;
@@ -160,47 +52,65 @@ static zs_status make_plans(job_state *s, zs_recompute recompute, zs_error *err)
 
 /* --- layout: runs twice, see arena.h ------------------------------------------------------------------------------ */
 
-static bool has_state(const job_state *s, const pass *p, int tensor) {
-    return s->job->graph->tensors[tensor].counted && p->plan->tensor_live[tensor];
+static size_t state_bytes(const job_state *s, const zs_score_run *r, int tensor) {
+    const zs_tensor *t = &s->job->graph->tensors[tensor];
+    if (!r->score->state_bytes || r->pass < 0 || !s->passes[r->pass].plan->tensor_live[tensor]) return 0;
+    return t->counted || zs_job_needs(r).all_params ? r->score->state_bytes(r, t) : 0;
+}
+
+static void *take_zeroed(zs_arena *arena, size_t n_bytes) {
+    void *p = n_bytes ? zs_arena_take(arena, n_bytes) : NULL;
+    if (p) memset(p, 0, n_bytes);
+    return p;
+}
+
+static void layout_runs(job_state *s, zs_arena *arena) {
+    const zs_job *job = s->job;
+    const size_t n_runs = (size_t)job->n_runs, n_tensors = (size_t)job->graph->n_tensors;
+    void ***states = zs_arena_take_array(arena, n_runs, sizeof *states);
+    void **memory = zs_arena_take_array(arena, n_runs, sizeof *memory);
+    for (int i = 0; i < job->n_runs; i++) {
+        const zs_score_run *r = &job->runs[i];
+        void **tensors = zs_arena_take_array(arena, n_tensors, sizeof *tensors);
+        for (int t = 0; t < job->graph->n_tensors; t++) {
+            void *state = take_zeroed(arena, state_bytes(s, r, t));
+            if (tensors) tensors[t] = state;
+        }
+        void *own = take_zeroed(arena, r->score->memory_bytes ? r->score->memory_bytes(r) : 0);
+        if (states) states[i] = tensors;
+        if (memory) memory[i] = own;
+    }
+    s->states = states;
+    s->memory = memory;
 }
 
 static void layout(job_state *s, zs_arena *arena) {
     const zs_job *job = s->job;
     const zs_graph *g = job->graph;
     const size_t n_tensors = (size_t)g->n_tensors;
-    zs_weights_layout(&s->weights, g, job->dtype, arena);
+    for (int i = 0; i < s->n_sets; i++) zs_weights_layout(&s->sets[i].weights, g, s->sets[i].dtype, arena);
     s->shared_bytes = 0;
     for (int i = 0; i < s->n_passes; i++) {
         pass *p = &s->passes[i];
         p->engine = (zs_engine){.graph = g,
                                 .plan = p->plan,
-                                .exec = &job->exec,
-                                .weights = s->weights,
+                                .exec = &p->exec,
+                                .weights = s->sets[p->weights].weights,
                                 .is_short = p->plan->macs < MIN_PASS_MACS / p->group_size / p->n_groups};
         zs_engine_layout(&p->engine, arena);
         p->losses = zs_arena_take_array(arena, (size_t)p->plan->spec.n_groups, sizeof(double));
         const size_t bytes = zs_engine_shared_bytes(&p->engine);
         if (bytes > s->shared_bytes) s->shared_bytes = bytes;
     }
-    void ***states = zs_arena_take_array(arena, (size_t)job->n_runs, sizeof *states);
-    for (int i = 0; i < job->n_runs; i++) {
-        const zs_score_run *r = &job->runs[i];
-        const pass *p = find_pass(s, r);
-        void **tensors = zs_arena_take_array(arena, n_tensors, sizeof *tensors);
-        if (states) states[i] = tensors;
-        for (int t = 0; t < g->n_tensors; t++) {
-            const size_t bytes = has_state(s, p, t) ? r->score->state_bytes(r, &g->tensors[t]) : 0;
-            void *state = bytes ? zs_arena_take(arena, bytes) : NULL;
-            if (state) memset(state, 0, bytes);
-            if (tensors) tensors[t] = state;
-        }
-    }
-    s->states = states;
+    layout_runs(s, arena);
     /* Drawn weights live only until they are loaded: in the memory that the passes share. */
-    size_t drawn = zs_round_up(n_tensors * sizeof *s->drawn, ZS_ALIGN);
+    size_t drawn = zs_round_up(n_tensors * sizeof *s->drawn, ZS_ALIGN), scratch = 0;
     for (int t = 0; t < g->n_tensors; t++) drawn += zs_round_up(g->tensors[t].size * sizeof(float), ZS_ALIGN);
-    drawn += zs_init_scratch_bytes(s->shapes, n_tensors, job->init);
-    if (drawn > s->shared_bytes) s->shared_bytes = drawn;
+    for (int i = 0; i < s->n_sets; i++) {
+        const size_t wanted = zs_init_scratch_bytes(s->shapes, n_tensors, s->sets[i].init);
+        if (wanted > scratch) scratch = wanted;
+    }
+    if (drawn + scratch > s->shared_bytes) s->shared_bytes = drawn + scratch;
     s->shared = zs_arena_take(arena, s->shared_bytes);
 }
 
@@ -265,28 +175,46 @@ static void find_shapes(job_state *s) {
     }
 }
 
-static void load_weights(job_state *s) {
+/* |w|, in the engine's memory. */
+static void make_absolute(zs_dtype dtype, size_t n, void *w) {
+    for (size_t i = 0; i < n; i++)
+        if (dtype == ZS_F64)
+            ((double *)w)[i] = fabs(((double *)w)[i]);
+        else
+            ((float *)w)[i] = fabsf(((float *)w)[i]);
+}
+
+static void load_set(job_state *s, const weight_set *set) {
     const zs_job *job = s->job;
     const zs_graph *g = job->graph;
-    const zs_kernels *k = job->exec.kernels;
+    const zs_kernels *k = job->kernels[set->dtype];
     char *at = s->shared;
     s->drawn = (float **)(void *)at;
     at += zs_round_up((size_t)g->n_tensors * sizeof *s->drawn, ZS_ALIGN);
-    bool all_given = job->given != NULL;
+    bool all_given = set->given;
     for (int t = 0; t < g->n_tensors; t++) {
         s->drawn[t] = (float *)(void *)at;
         at += zs_round_up(g->tensors[t].size * sizeof(float), ZS_ALIGN);
         all_given = all_given && job->given[t].data;
     }
-    if (!all_given) zs_init_all(s->shapes, (size_t)g->n_tensors, job->init, job->seed, s->drawn, at);
+    if (!all_given) zs_init_all(s->shapes, (size_t)g->n_tensors, set->init, job->seed, s->drawn, at);
     for (int t = 0; t < g->n_tensors; t++) {
-        const zs_given_weight *w = job->given ? &job->given[t] : NULL;
+        const zs_given_weight *w = set->given ? &job->given[t] : NULL;
         if (w && w->data)
-            k->load_weight(&g->tensors[t], w->dtype, w->data, s->weights.tensors[t]);
+            k->load_weight(&g->tensors[t], w->dtype, w->data, set->weights.tensors[t]);
         else
-            k->load_weight(&g->tensors[t], ZS_F32, s->drawn[t], s->weights.tensors[t]);
+            k->load_weight(&g->tensors[t], ZS_F32, s->drawn[t], set->weights.tensors[t]);
+        if (set->absolute) make_absolute(set->dtype, g->tensors[t].size, set->weights.tensors[t]);
     }
+}
+
+static void load_weights(job_state *s) {
+    for (int i = 0; i < s->n_sets; i++) load_set(s, &s->sets[i]);
     for (int i = 0; i < s->n_passes; i++) zs_engine_pack(&s->passes[i].engine);
+    for (int i = 0; i < s->job->n_runs; i++) {
+        zs_score_run *r = &s->job->runs[i];
+        r->weights = s->sets[r->weight_set].weights.tensors;
+    }
 }
 
 /* --- running ------------------------------------------------------------------------------------------------------ */
@@ -299,65 +227,98 @@ static void note(zs_blame *blame, int node, size_t count) {
 
 static void check_inputs(const job_state *s, pass *p) {
     const zs_job *job = s->job;
+    const zs_source *source = &job->sources[p->source];
+    const weight_set *set = &s->sets[p->weights];
     const int64_t used = (int64_t)p->group_size * p->n_groups;
     const zs_shape shape = job->graph->nodes[0].shape;
     const size_t n = (size_t)used * (size_t)shape.C * (size_t)shape.H * (size_t)shape.W;
     size_t bad = 0;
     for (size_t i = 0; i < n; i++)
-        bad += (size_t)!(job->x_dtype == ZS_F64 ? isfinite(((const double *)job->x)[i])
-                                                : isfinite(((const float *)job->x)[i]));
+        bad += (size_t)!(source->dtype == ZS_F64 ? isfinite(((const double *)source->x)[i])
+                                                 : isfinite(((const float *)source->x)[i]));
     note(&p->blame, 0, bad);
     for (int t = 0; t < job->graph->n_tensors; t++)
-        if (job->given && job->given[t].data)
+        if (set->given && job->given[t].data)
             note(&p->blame, job->graph->tensors[t].node,
-                 job->exec.kernels->count_nonfinite(job->graph->tensors[t].size, s->weights.tensors[t]));
+                 p->exec.kernels->count_nonfinite(job->graph->tensors[t].size, set->weights.tensors[t]));
+}
+
+static void fill_sink(const zs_gradient_sink *sink, const zs_kernels *k, const zs_tensor *t, int tensor, int group,
+                      const void *dw) {
+    double *out = sink->tensors[tensor];
+    if (!out) return;
+    out += (size_t)group * t->size;
+    if (t->role == ZS_ROLE_WEIGHT)
+        k->store_weight(t, dw, out);
+    else
+        k->store_vector(t->size, dw, out);
 }
 
 static void observe(void *self, int tensor, int group, const void *dw) {
     job_state *s = self;
     const zs_job *job = s->job;
     const zs_tensor *t = &job->graph->tensors[tensor];
-    const zs_kernels *k = job->exec.kernels;
     pass *p = s->now;
-    if (p->sink) {
-        double *out = job->sink->tensors[tensor];
-        if (out) {
-            out += (size_t)group * t->size;
-            if (t->role == ZS_ROLE_WEIGHT)
-                k->store_weight(t, dw, out);
-            else
-                k->store_vector(t->size, dw, out);
-        }
-    }
-    if (!t->counted) return;
+    const zs_kernels *k = p->exec.kernels;
+    if (p->sink) fill_sink(job->sink, k, t, tensor, group, dw);
     const size_t bad = k->count_nonfinite(t->size, dw);
     if (bad) {
         p->n_bad += bad;
         if (p->bad_node < 0 || t->node < p->bad_node) p->bad_node = t->node;
     }
-    if (!p->any_nonzero) p->any_nonzero = k->count_nonzero(t->size, dw) > 0;
-    if (p->sink) return;
+    if (!p->any_nonzero && t->counted) p->any_nonzero = k->count_nonzero(t->size, dw) > 0;
     for (int i = 0; i < job->n_runs; i++) {
         const zs_score_run *r = &job->runs[i];
-        if (find_pass(s, r) == p && group < r->n_groups && s->states[i][tensor])
-            r->score->observe(r, s->states[i][tensor], t, group, dw);
+        if (r->pass < 0 || &s->passes[r->pass] != p || !s->states[i][tensor]) continue;
+        if (group < r->n_groups || p->n_sweeps > 0) r->score->observe(r, s->states[i][tensor], t, group, dw);
     }
+}
+
+static void look(void *self, const zs_look *shown) {
+    job_state *s = self;
+    for (int i = 0; i < s->job->n_runs; i++) {
+        const zs_score_run *r = &s->job->runs[i];
+        if (r->pass < 0 || &s->passes[r->pass] != s->now || !r->score->watch) continue;
+        zs_look own = *shown;
+        own.watch &= r->score->watch(r, shown->node);
+        if (own.first_group + own.n_groups > r->n_groups) own.n_groups = r->n_groups - own.first_group;
+        if (own.watch && own.n_groups > 0) r->score->look(r, s->memory[i], &own);
+    }
+}
+
+static const zs_observer OBSERVER = {.gradient = observe, .look = look};
+
+/* Backward once, or as often as the one run of the pass wants it. */
+static zs_status run_backward(job_state *s, pass *p, zs_error *err) {
+    if (!p->backward) return ZS_OK;
+    if (p->n_sweeps == 0) return zs_engine_backward(&p->engine, err);
+    int run = 0;
+    while (s->job->runs[run].pass < 0 || &s->passes[s->job->runs[run].pass] != p) run++;
+    const zs_score_run *r = &s->job->runs[run];
+    for (int sweep = 0; sweep < p->n_sweeps; sweep++) {
+        const int sample = r->score->begin_sweep(r, s->memory[run], sweep);
+        if (zs_engine_backward_from(&p->engine, sample, 0, err) != ZS_OK) break;
+    }
+    return err->status;
 }
 
 static zs_status run_pass(job_state *s, pass *p, zs_error *err) {
     zs_job *job = s->job;
+    const zs_source *source = &job->sources[p->source];
     const zs_shape shape = job->graph->nodes[0].shape;
-    const size_t sample = (size_t)shape.C * (size_t)shape.H * (size_t)shape.W * zs_dtype_size(job->x_dtype);
+    const size_t sample = (size_t)shape.C * (size_t)shape.H * (size_t)shape.W * zs_dtype_size(source->dtype);
     const int K = job->graph->nodes[job->graph->n_nodes - 1].shape.C;
-    const zs_observer observer = {.self = s, .gradient = observe};
+    zs_observer observer = OBSERVER;
+    observer.self = s;
     s->now = p;
     check_inputs(s, p);
     for (int g = 0; g < p->n_groups; g += p->plan->spec.n_groups) {
         const int n = g + p->plan->spec.n_groups < p->n_groups ? p->plan->spec.n_groups : p->n_groups - g;
         const size_t row = (size_t)g * (size_t)p->group_size;
         double *logits = p->sink && job->sink->logits ? job->sink->logits + row * (size_t)K : NULL;
-        zs_engine_run(&p->engine, p->loss, g, n, job->x_dtype, (const char *)job->x + row * sample, job->labels + row,
-                      &observer, p->losses, logits, err);
+        zs_engine_forward(&p->engine, p->loss, g, n, source->dtype, (const char *)source->x + row * sample,
+                          source->labels + row, &observer, p->losses, logits, err);
+        if (err->status == ZS_OK) run_backward(s, p, err);
         job->blocks_begun += p->engine.blocks_begun;
         p->engine.blocks_begun = 0;
         if (err->status != ZS_OK) return err->status;
@@ -371,30 +332,37 @@ static zs_status run_pass(job_state *s, pass *p, zs_error *err) {
     return ZS_OK;
 }
 
-static void finish_run(job_state *s, int index) {
-    zs_score_run *r = &s->job->runs[index];
+static bool sum_tensors(const job_state *s, zs_score_run *r, void *const *states) {
     const zs_graph *g = s->job->graph;
-    const pass *p = find_pass(s, r);
     const size_t row = r->n_edges > 1 ? (size_t)r->n_edges - 1 : 0;
     bool any_live = false;
-    r->value = r->extra = 0;
-    r->status = ZS_RESULT_OK;
-    r->reason = NULL;
     for (int t = 0; t < g->n_tensors; t++) {
         r->tensor_values[t] = 0;
-        if (!g->tensors[t].counted) continue;
-        r->tensor_values[t] = r->score->finish_tensor(r, s->states[index][t], &g->tensors[t],
+        if (!g->tensors[t].counted || !r->score->finish_tensor) continue;
+        r->tensor_values[t] = r->score->finish_tensor(r, states[t], &g->tensors[t],
                                                       r->counts ? r->counts + (size_t)t * row : NULL, &any_live);
         r->value += r->tensor_values[t];
     }
-    if (r->score->finish) r->score->finish(r, g, s->states[index], any_live);
-    if (!p->plan->has_path || !p->any_nonzero) {
+    return any_live;
+}
+
+static void finish_run(job_state *s, int index) {
+    zs_score_run *r = &s->job->runs[index];
+    const pass *p = r->pass >= 0 ? &s->passes[r->pass] : NULL;
+    r->value = r->extra = 0;
+    r->status = ZS_RESULT_OK;
+    r->reason = NULL;
+    const zs_finish f = {
+        .states = s->states[index], .memory = s->memory[index], .any_live = sum_tensors(s, r, s->states[index])};
+    if (r->score->finish) r->score->finish(r, &f);
+    if (p && r->score->sees_signal && (!p->plan->has_path || !p->any_nonzero)) {
         r->status = ZS_RESULT_NO_SIGNAL;
         r->reason = p->plan->has_path ? "every gradient is exactly zero" : "no path from the images to the logits";
     }
-    if (p->blame.node >= 0 || !isfinite(r->value)) {
+    const bool met = p && p->blame.node >= 0;
+    if (met || (r->status != ZS_RESULT_UNDEFINED && !isfinite(r->value))) {
         r->status = ZS_RESULT_NONFINITE;
-        r->reason = p->blame.node >= 0 ? "values that are not finite" : "the score overflows";
+        r->reason = met ? "values that are not finite" : "the score overflows";
     }
 }
 
@@ -403,18 +371,19 @@ static void finish_run(job_state *s, int index) {
 static zs_status prepare(job_state *s, zs_error *err) {
     const size_t n = (size_t)s->job->graph->n_tensors;
     s->shapes = zs_calloc(n, sizeof *s->shapes);
-    s->tensor_zero = zs_calloc(n, sizeof *s->tensor_zero);
-    if (!s->shapes || !s->tensor_zero) return zs_fail(err, ZS_ENOMEM, "out of memory");
+    if (!s->shapes) return zs_fail(err, ZS_ENOMEM, "out of memory");
     find_shapes(s);
-    find_zero_tensors(s);
-    if (find_passes(s, err) != ZS_OK || plan_all(s, err) != ZS_OK) return err->status;
+    if (zs_job_find_passes(s, err) != ZS_OK || plan_all(s, err) != ZS_OK) return err->status;
     return check_cap(s, err);
 }
 
 static void release(job_state *s) {
-    for (int i = 0; i < s->n_passes; i++) zs_plan_free(s->passes[i].plan);
+    for (int i = 0; i < s->n_passes; i++) {
+        zs_plan_free(s->passes[i].plan);
+        zs_free(s->passes[i].watch);
+    }
+    for (int i = 0; i < s->n_sets; i++) zs_free(s->sets[i].tensor_zero);
     zs_free(s->shapes);
-    zs_free(s->tensor_zero);
 }
 
 zs_status zs_job_measure(zs_job *job, zs_error *err) {

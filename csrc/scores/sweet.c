@@ -33,6 +33,7 @@ const zs_score zs_score_sweet = {
     .params = PARAMS,
     .min_groups = 1,
     .takes_edges = true,
+    .sees_signal = true,
     .state_bytes = state_bytes,
     .observe = observe,
     .finish_tensor = finish_tensor,

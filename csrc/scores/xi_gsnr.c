@@ -49,9 +49,8 @@ static double finish_tensor(const zs_score_run *run, const void *state, const zs
     return varies || variant != XI_GSNR ? total : 0.0;
 }
 
-static void finish(zs_score_run *run, const zs_graph *graph, void *const *states, bool any_live) {
-    (void)graph, (void)states;
-    if (!any_live) {
+static void finish(zs_score_run *run, const zs_finish *f) {
+    if (!f->any_live) {
         run->status = ZS_RESULT_UNDEFINED;
         run->reason = "no_variance";
     }
@@ -61,6 +60,7 @@ const zs_score zs_score_xi_gsnr = {
     .name = "xi_gsnr",
     .params = PARAMS,
     .min_groups = 2,
+    .sees_signal = true,
     .state_bytes = state_bytes,
     .observe = observe,
     .finish_tensor = finish_tensor,

@@ -257,6 +257,7 @@ def run_core(
         workspace=None,
         cancel=None,
         measure=False,
+        sources=(),
     )
 
 

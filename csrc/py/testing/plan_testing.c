@@ -143,7 +143,7 @@ static PyObject *plan_info(PyObject *module, PyObject *args, PyObject *kwargs) {
                                .backward = backward,
                                .dead = dead,
                                .recompute = (zs_recompute)recompute,
-                               .all_params = all_params};
+                               .params = all_params ? ZS_PARAMS_ALL : ZS_PARAMS_WEIGHTS};
     zs_plan *plan = NULL;
     zs_error err;
     zs_error_clear(&err);
