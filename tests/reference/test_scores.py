@@ -55,7 +55,7 @@ CASES = {
     ("unused_relu", "naswot_reached"),
 }
 # `jacob_cov` of two equal images has an eigenvalue v = 0 in its term 1 / (v + k). A symmetric
-# solver finds up to n eps lambda_max in its place, lambda_max <= n = 4, and as much comes again from
+# solver finds up to n eps lambda_max there, lambda_max <= n = 4, and as much comes again from
 # the roundings of the matrix.
 EQUAL_PAIR = 2 * 4 * EPS * 4 / 1e-5**2
 # What a stored status is called here.

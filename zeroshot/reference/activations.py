@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from .jacobians import EPS, correlation
 from .nodes import Array, Node
-from .outcome import Scored, undefined
+from .outcome import NOT_FINITE, Scored, undefined
 from .passes import Forward, batch_statistics, forward
 
 __all__ = [
@@ -53,6 +53,11 @@ def relu_bits(passed: Forward, node: Node) -> Bits:
     """Which units of a ReLU are on, shape (M, C H W); a NaN is off, as ``x > 0`` says."""
     (x,) = passed.inputs_of(node)
     return (x > 0).reshape(len(x), -1)
+
+
+def _not_a_number(passed: Forward, relus: Sequence[Node]) -> bool:
+    """Whether a sign is that of a NaN, which has none."""
+    return any(bool(np.isnan(x).any()) for node in relus for x in passed.inputs_of(node))
 
 
 def agreement(bits: Bits) -> Array:
@@ -119,19 +124,23 @@ def naswot(
     passed = forward(nodes, weights, x)
     reached = _reached(nodes)
     before_conv = {s for node in nodes if node["op"] == "conv2d" for s in node["inputs"]}
+    relus = [n for n in relu_nodes(nodes) if which == "all" or n["id"] in reached]
+    if _not_a_number(passed, relus):
+        return NOT_FINITE
     m = len(passed.logits)
     kernel = np.zeros((m, m))
-    for node in relu_nodes(nodes):
-        if which != "all" and node["id"] not in reached:
-            continue
+    for node in relus:
         times = 2 if which == "wrappers" and node["id"] in before_conv else 1
         kernel += times * agreement(relu_bits(passed, node))
     return naswot_of_agreement(kernel)
 
 
-def _patterns(passed: Forward) -> Bits:
-    """Signs of the outputs of all 4-D ReLUs, one row per image."""
-    bits = [relu_bits(passed, node) for node in relu_nodes(passed.nodes)]
+def _patterns(passed: Forward) -> Bits | None:
+    """Signs of the outputs of all 4-D ReLUs, one row per image; None if one has no sign."""
+    relus = relu_nodes(passed.nodes)
+    if _not_a_number(passed, relus):
+        return None
+    bits = [relu_bits(passed, node) for node in relus]
     return np.concatenate(bits, axis=1) if bits else np.zeros((len(passed.logits), 0), dtype=bool)
 
 
@@ -142,7 +151,7 @@ def linear_regions(nodes: Sequence[Node], weights: Mapping[str, ArrayLike], x: A
     better. TE-NAS gives 3000 random 3x3 crops of one channel to a thin network without a stem.
     """
     rows = _patterns(forward(nodes, weights, x))
-    return Scored(float(len({row.tobytes() for row in rows})))
+    return NOT_FINITE if rows is None else Scored(float(len({row.tobytes() for row in rows})))
 
 
 def swap(nodes: Sequence[Node], weights: Mapping[str, ArrayLike], x: ArrayLike) -> Scored:
@@ -152,10 +161,12 @@ def swap(nodes: Sequence[Node], weights: Mapping[str, ArrayLike], x: ArrayLike) 
     ones over the units of all 4-D ReLUs, at most 2**M. Larger is better. Without a ReLU 0, and no
     signal. The released score is the average over 32 draws of N(0, 1) weights.
     """
-    rows = _patterns(forward(nodes, weights, x)).T
-    if not len(rows):
+    rows = _patterns(forward(nodes, weights, x))
+    if rows is None:
+        return NOT_FINITE
+    if not rows.size:
         return Scored(0.0, "no_signal", "no_relu")
-    return Scored(float(len({row.tobytes() for row in rows})))
+    return Scored(float(len({unit.tobytes() for unit in rows.T})))
 
 
 # ---- features ------------------------------------------------------------------------------------
@@ -213,7 +224,7 @@ def zen(
         var = (1 - momentum) * after_one + momentum * unbiased * two.var
         norms += float(np.log(np.sqrt(var.mean())))
     if not (np.isfinite(difference).all() and np.isfinite(norms)):
-        return Scored(float("nan"), "nonfinite", "overflow_or_nan")
+        return NOT_FINITE
     if distance == 0:
         return undefined("log_of_zero")
     return Scored(float(np.log(distance)) + norms)
@@ -246,5 +257,5 @@ def meco(nodes: Sequence[Node], weights: Mapping[str, ArrayLike], x: ArrayLike) 
     counted = ("conv2d", "batch_norm", "relu", "max_pool", "avg_pool")
     images = [passed.outputs[node["id"]][0] for node in nodes if node["op"] in counted]
     if not all(np.isfinite(image).all() for image in images):
-        return Scored(float("nan"), "nonfinite", "overflow_or_nan")
+        return NOT_FINITE
     return Scored(float(sum(meco_of_output(image) for image in images)))

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from .nodes import Array, Node
-from .outcome import Scored, undefined
+from .outcome import NOT_FINITE, Scored, undefined
 from .passes import Forward, backward, forward
 
 __all__ = [
@@ -51,7 +51,7 @@ def _entropies(passed: Forward, features: Sequence[int]) -> list[float] | Scored
         raise ValueError(f"features: expected two or more node ids, got {list(features)}")
     found = [feature_entropy(passed.outputs[i]) for i in features]
     if not all(np.isfinite(passed.outputs[i]).all() for i in features):
-        return Scored(float("nan"), "nonfinite", "overflow_or_nan")
+        return NOT_FINITE
     return found if np.isfinite(found).all() else undefined("constant_feature")
 
 
@@ -125,7 +125,7 @@ def az_trainability(
         g_out = np.asarray(given, dtype=np.float64)
         g_in = backward(passed, {after: g_out}).outputs[before]
         if not np.isfinite(g_in).all():
-            return Scored(float("nan"), "nonfinite", "overflow_or_nan")
+            return NOT_FINITE
         if g_in.shape == g_out.shape and np.array_equal(g_in, g_out):
             terms.append(-np.inf)
             continue

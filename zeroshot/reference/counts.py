@@ -82,13 +82,13 @@ def macs_thop(nodes: Sequence[Node], weights: Weights) -> Scored:
 
 def params_weights(nodes: Sequence[Node], weights: Weights) -> Scored:
     """P: how many weights count, those of convolutions and linear layers without biases."""
-    return Scored(float(sum(weights[name].size for name in _distinct(counted_weights(nodes)))))
+    return Scored(float(sum(weights[name].size for name in counted_weights(nodes))))
 
 
 def params_all(nodes: Sequence[Node], weights: Weights) -> Scored:
     """P and biases, batch-norm scales and shifts; running statistics are no parameters."""
-    names = [n for node in nodes for role, n in node["weights"].items() if role not in STATISTICS]
-    return Scored(float(sum(weights[name].size for name in _distinct(names))))
+    names = {n for node in nodes for role, n in node["weights"].items() if role not in STATISTICS}
+    return Scored(float(sum(weights[name].size for name in names)))
 
 
 def live_weights(nodes: Sequence[Node], weights: Weights) -> Scored:
@@ -102,9 +102,4 @@ def live_weights(nodes: Sequence[Node], weights: Weights) -> Scored:
             fed.add(node["id"])
     live = live_nodes(nodes) & fed
     names = counted_weights([node for node in nodes if node["id"] in live])
-    return Scored(float(sum(weights[name].size for name in _distinct(names))))
-
-
-def _distinct(names: Sequence[str]) -> list[str]:
-    """A tensor that two nodes share is one tensor."""
-    return list(dict.fromkeys(names))
+    return Scored(float(sum(weights[name].size for name in names)))

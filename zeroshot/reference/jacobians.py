@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from .nodes import Array, Node, counted_weights
-from .outcome import Scored, undefined
+from .outcome import NOT_FINITE, Scored, undefined
 from .passes import backward, forward
 
 __all__ = [
@@ -71,7 +71,7 @@ def jacob_cov_of_jacobian(jacobian: ArrayLike, *, k: float = 1e-5) -> Scored:
     """
     j = np.asarray(jacobian, dtype=np.float64)
     if not np.isfinite(j).all():
-        return Scored(float("nan"), "nonfinite", "overflow_or_nan")
+        return NOT_FINITE
     if len(j) < 2:
         return undefined("one_image")
     corr = correlation(j)
@@ -111,7 +111,7 @@ def epe_nas_of_jacobian(
     if labels.shape != (len(j),):
         raise ValueError(f"y: expected {len(j)} labels, got shape {labels.shape}")
     if not np.isfinite(j).all():
-        return Scored(float("nan"), "nonfinite", "overflow_or_nan")
+        return NOT_FINITE
     scores = []
     for c in np.unique(labels):
         rows = j[labels == c]
@@ -172,7 +172,7 @@ def ntk(nodes: Sequence[Node], weights: Mapping[str, ArrayLike], x: ArrayLike) -
     """
     passed = forward(nodes, weights, x)
     names = counted_weights(nodes)
-    names += [n["weights"]["gamma"] for n in nodes if "gamma" in n["weights"]]
+    names += dict.fromkeys(n["weights"]["gamma"] for n in nodes if "gamma" in n["weights"])
     rows = []
     for i in range(len(passed.logits)):
         seed = np.zeros_like(passed.logits)
@@ -192,7 +192,7 @@ def ntk_condition_of_gram(gram: ArrayLike) -> Scored:
     """
     theta = np.asarray(gram, dtype=np.float64)
     if not np.isfinite(theta).all():
-        return Scored(float("nan"), "nonfinite", "overflow_or_nan")
+        return NOT_FINITE
     if not theta.any():
         return undefined("all_zero")
     values = np.linalg.eigvalsh(theta)

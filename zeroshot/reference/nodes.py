@@ -151,8 +151,12 @@ def label(node: Node) -> str:
 
 
 def counted_weights(nodes: Sequence[Node]) -> list[str]:
-    """Names of the tensors that scores count: ``weight`` of conv2d and linear, in node order."""
-    return [n["weights"]["weight"] for n in nodes if n["op"] in ("conv2d", "linear")]
+    """Names of the tensors that scores count: ``weight`` of conv2d and linear, in node order.
+
+    A tensor that two nodes share is one tensor.
+    """
+    names = (n["weights"]["weight"] for n in nodes if n["op"] in ("conv2d", "linear"))
+    return list(dict.fromkeys(names))
 
 
 def live_nodes(nodes: Sequence[Node]) -> set[int]:

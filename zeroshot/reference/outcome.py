@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Scored", "Status", "all_finite", "all_zero", "judge", "undefined"]
+__all__ = ["NOT_FINITE", "Scored", "Status", "all_zero", "judge", "undefined"]
 
 Status = Literal["ok", "no_signal", "undefined", "nonfinite"]
 
@@ -50,11 +50,6 @@ def all_zero(arrays: Iterable[NDArray[Any]]) -> bool:
     return not any(np.any(a) for a in arrays)
 
 
-def all_finite(arrays: Iterable[NDArray[Any]]) -> bool:
-    """Whether there is neither NaN nor infinity."""
-    return all(bool(np.isfinite(a).all()) for a in arrays)
-
-
 def judge(value: float, signals: Iterable[NDArray[Any]]) -> Scored:
     """`value`, unless there is nothing in the `signals` it was made of, or it is not finite."""
     if not math.isfinite(value):
@@ -62,6 +57,10 @@ def judge(value: float, signals: Iterable[NDArray[Any]]) -> Scored:
     if all_zero(signals):
         return Scored(float(value), "no_signal", "all_zero")
     return Scored(float(value))
+
+
+# Of formulas that compare, count or take eigenvalues: they have no number to pass on.
+NOT_FINITE = Scored(math.nan, "nonfinite", "overflow_or_nan")
 
 
 def undefined(reason: str) -> Scored:
