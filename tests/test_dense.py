@@ -68,7 +68,7 @@ def symmetric(n: int, kind: str, seed: int) -> Array:
         case "repeated":
             q = np.linalg.qr(g)[0]
             a = (q * rng.integers(-1, 2, n)) @ q.T
-            return (a + a.T) / 2
+            return np.asarray((a + a.T) / 2)
         case "graded":
             d = 10.0 ** -rng.uniform(0, 40, n)
             return (g + g.T) * d * d[:, None]

@@ -44,6 +44,7 @@ def test_key_stays_what_it_was() -> None:
         {"channels": 8},
         {"cells": 2},
         {"num_classes": 11},
+        {"builder": "zerocost"},
         {"seed": 1},
         {"init": "kaiming_normal"},
         {"algo": "direct"},

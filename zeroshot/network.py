@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 from zeroshot import _core
 from zeroshot.graph import Graph
 from zeroshot.inputs import check_pair
-from zeroshot.options import Options
+from zeroshot.options import Builder, Options
 from zeroshot.results import Counts
 from zeroshot.spaces import ArchLike, get_space
 
@@ -69,14 +69,22 @@ def build_network(arch: AnyArch, options: Options, image_shape: tuple[int, int, 
         scored = space.representative(genes, mode)
         genes = space.parse(scored)
     graph = _core.space_build(
-        space.NAME, genes, options.channels, options.cells, options.num_classes, image_shape
+        space.NAME,
+        genes,
+        options.channels,
+        options.cells,
+        options.num_classes,
+        image_shape,
+        options.builder,
     )
-    arguments = {
+    arguments: dict[str, Any] = {
         "channels": options.channels,
         "cells": options.cells,
         "num_classes": options.num_classes,
         "input": list(image_shape),
     }
+    if options.builder != _core.space_builders()[0]:  # keys of the default stay what they were
+        arguments["builder"] = options.builder
     identity = {"arch": scored, "space": space.NAME, "arguments": arguments}
     if mode is None:
         return Network(graph, text, identity)
@@ -96,12 +104,13 @@ def count(
     cells: int = 5,
     input_size: int | tuple[int, int] = 32,
     num_classes: int = 10,
+    builder: Builder = "autodl",
 ) -> Counts:
     """Parameters, weights and multiply-adds of a network; nothing is run.
 
     Parameters
     ----------
-    arch, space, channels, cells, num_classes
+    arch, space, channels, cells, num_classes, builder
         As for `zeroshot.score`.
     input_size : int or (int, int)
         Height and width of an image.
@@ -114,9 +123,11 @@ def count(
     --------
     >>> count("|nor_conv_3x3~0|+|none~0|none~1|+|none~0|none~1|none~2|").live_weights
     0
-    >>> count(9).params
-    316346
+    >>> count(9).params, count(9, builder="zerocost").params
+    (316346, 1692826)
     """
-    options = Options(space=space, channels=channels, cells=cells, num_classes=num_classes)
+    options = Options(
+        space=space, channels=channels, cells=cells, num_classes=num_classes, builder=builder
+    )
     height, width = check_pair("input_size", input_size, 1)
     return count_graph(build_network(arch, options, (3, height, width)).graph)

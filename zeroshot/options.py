@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["Options", "RunOptions", "usable_cpus", "with_options"]
+__all__ = ["Builder", "Options", "RunOptions", "usable_cpus", "with_options"]
 
 import inspect
 import os
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 Dtype = Literal["float32", "float64"]
 Algo = Literal["auto", "direct", "f2", "f4"]
+Builder = Literal["autodl", "zerocost"]
 
 _MAX_THREADS = 4096  # as the core
 _MAX_SIZE = 2**20  # as the core
@@ -39,6 +40,16 @@ class Options:
         Width of the stem, cells in a stage and classes of the network that is built. A
         `zeroshot.Graph` has its own; `space`, `channels`, `cells` and `num_classes` are not
         looked at then.
+    builder : {"autodl", "zerocost"}
+        Whose network is built of a cell of NAS-Bench-201. ``autodl`` is the benchmark's own, which
+        has the chosen operations. ``zerocost`` is that of zero-cost-nas [1]_ and so of GradSign: it
+        builds all five operations on every edge and runs the chosen ones, so that all networks
+        have the same weights (1,685,552 with the defaults). Weights of operations that are not
+        chosen are dead: their gradient is missing in PyTorch, which zero-cost-nas replaces by
+        zeros, and zero here. They count as zeros, as all dead weights do: in the number of weights,
+        in the interval of `Sweet` that holds zero (Sweetimator's code, made for ``autodl``, leaves
+        out weights that have no gradient), in means. Convolutions of its cells have a bias, their
+        batch norm has no gamma and beta.
     seed : int
         Of the initial weights, taken modulo 2**32. With ``init="torch"`` they are, bit for bit,
         what PyTorch draws after ``torch.manual_seed(seed)``.
@@ -57,7 +68,9 @@ class Options:
         Sweetimator and 1.4 times by xi-GSNR, many times the deviation over seeds.
 
         ``"network"``: equal are those that are the same network up to the draw of weights,
-        `network_form` (5,260 with 1/2.12); members scored by themselves differ as seeds do.
+        `network_form` (5,260 with 1/2.12); members scored by themselves differ as seeds do. With
+        ``builder="zerocost"``, where all networks have the same weights, live or dead, only this
+        one: members of a form do not all have the same number of live ones.
     init : str
         One of ``torch`` (PyTorch's default), ``xavier_uniform``, ``xavier_normal``,
         ``kaiming_uniform``, ``kaiming_normal``, the last two with ``_fan_out``, ``orthogonal``
@@ -84,12 +97,18 @@ class Options:
         MemoryError instead of taking more than that for one architecture.
     cancel : CancelToken, optional
         Stops the call from another thread, which then raises `zeroshot.errors.Cancelled`.
+
+    References
+    ----------
+    .. [1] M. S. Abdelfattah, A. Mehrotra, L. Dudziak and N. D. Lane, "Zero-Cost Proxies for
+       Lightweight NAS", ICLR 2021.
     """
 
     space: str = "nasbench201"
     channels: int = 16
     cells: int = 5
     num_classes: int = 10
+    builder: Builder = "autodl"
     seed: int = 0
     canonical: bool | Canonical = False
     init: str = "torch"
@@ -104,6 +123,7 @@ class Options:
 
     def __post_init__(self) -> None:
         _check_name("space", self.space, list_spaces())
+        _check_name("builder", self.builder, _core.space_builders())
         _check_name("init", self.init, _core.list_inits())
         _check_name("dtype", self.dtype, ("float32", "float64"))
         usable = tuple(name for name, usable in _core.kernel_tables() if usable)
@@ -129,6 +149,12 @@ class Options:
                 modes = " or ".join(f'"{mode}"' for mode in CANONICAL)
                 wrong = ValueError if is_text else TypeError
                 raise wrong(f"canonical: expected False, True, {modes}; got {self.canonical!r}")
+        if self.canonical_mode == "form" and self.builder == "zerocost":
+            raise ValueError(
+                'canonical: expected False or "network" with builder="zerocost", where all '
+                "networks have the same weights: a form joins cells with more and fewer live "
+                f"ones; got {self.canonical!r}"
+            )
         if self.canonical and self.weights is not None:
             raise ValueError(
                 "canonical: expected False where weights are given, as other architectures than "
@@ -157,6 +183,7 @@ class RunOptions(TypedDict, total=False):
     channels: int
     cells: int
     num_classes: int
+    builder: Builder
     seed: int
     canonical: bool | Canonical
     init: str

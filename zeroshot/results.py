@@ -235,7 +235,8 @@ class Counts:
     weights : int
         Of the weights of convolutions and linear layers: those that scores count.
     macs : int
-        Multiply-accumulates of convolutions and linear layers, dead ones included.
+        Multiply-accumulates of convolutions and linear layers, dead ones included; not of layers
+        that nothing on the way to the logits reads.
     thop_flops : int
         `macs` and one for each output element of an average pool; the global pool counts nothing.
     live_weights, live_macs : int

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from zeroshot import _core
 from zeroshot.inputs import as_array, check_int, hash_array
 from zeroshot.network import AnyArch, build_network
-from zeroshot.options import Options
+from zeroshot.options import Builder, Options
 from zeroshot.spaces import nasbench201
 
 _FLOATS = (np.float16, np.float32, np.float64)
@@ -70,12 +70,13 @@ def weight_names(
     channels: int = 16,
     cells: int = 5,
     num_classes: int = 10,
+    builder: Builder = "autodl",
 ) -> dict[str, tuple[int, ...]]:
     """Names and shapes of all tensors of a network, in the order in which they are drawn.
 
     Parameters
     ----------
-    arch, space, channels, cells, num_classes
+    arch, space, channels, cells, num_classes, builder
         As for `zeroshot.score`.
 
     Returns
@@ -89,7 +90,9 @@ def weight_names(
     >>> names["stem.conv.weight"], names["head.fc.weight"]
     ((16, 3, 3, 3), (10, 64))
     """
-    options = Options(space=space, channels=channels, cells=cells, num_classes=num_classes)
+    options = Options(
+        space=space, channels=channels, cells=cells, num_classes=num_classes, builder=builder
+    )
     graph = build_network(arch, options, (3, 32, 32)).graph
     return {tensor["name"]: tensor["shape"] for tensor in graph.tensors()}
 

@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-enum { FROM_IMAGE = 1, TO_LOGITS = 2, LIVE = FROM_IMAGE | TO_LOGITS };
+enum { FROM_IMAGE = 1, TO_LOGITS = 2, LIVE = FROM_IMAGE | TO_LOGITS, RUNS = 4 };
 
 /* Node order is topological: one sweep forward from the image, one backward from the logits. */
 static void mark_live(const zs_graph *g, uint8_t *flags) {
@@ -13,11 +13,11 @@ static void mark_live(const zs_graph *g, uint8_t *flags) {
         if (node->op == ZS_OP_ZERO) continue;
         for (int k = 0; k < node->n_inputs; k++) flags[i] |= flags[zs_node_inputs(g, i)[k]] & FROM_IMAGE;
     }
-    flags[g->n_nodes - 1] |= TO_LOGITS;
+    flags[g->n_nodes - 1] |= TO_LOGITS | RUNS;
     for (int i = g->n_nodes - 1; i > 0; i--) {
         const zs_node *node = &g->nodes[i];
-        if (node->op == ZS_OP_ZERO || !(flags[i] & TO_LOGITS)) continue;
-        for (int k = 0; k < node->n_inputs; k++) flags[zs_node_inputs(g, i)[k]] |= TO_LOGITS;
+        const uint8_t passes = node->op == ZS_OP_ZERO ? RUNS : TO_LOGITS | RUNS;
+        for (int k = 0; k < node->n_inputs; k++) flags[zs_node_inputs(g, i)[k]] |= flags[i] & passes;
     }
 }
 
@@ -40,13 +40,15 @@ zs_status zs_graph_count(const zs_graph *g, zs_counts *out, zs_error *err) {
         const zs_shape shape = g->nodes[tensor->node].shape;
         int64_t macs; /* each weight meets each output pixel once */
         ok &= !__builtin_mul_overflow(size, (int64_t)shape.H * shape.W, &macs);
-        ok &= add(&c.weights, size) && add(&c.macs, macs);
-        if (flags[tensor->node] == LIVE) ok &= add(&c.live_weights, size) && add(&c.live_macs, macs);
+        ok &= add(&c.weights, size);
+        if (flags[tensor->node] & RUNS) ok &= add(&c.macs, macs);
+        if ((flags[tensor->node] & LIVE) == LIVE) ok &= add(&c.live_weights, size) && add(&c.live_macs, macs);
     }
     c.thop_flops = c.macs;
     for (int i = 0; i < g->n_nodes; i++) {
         const zs_shape shape = g->nodes[i].shape;
-        if (g->nodes[i].op == ZS_OP_AVG_POOL) ok &= add(&c.thop_flops, (int64_t)shape.C * shape.H * shape.W);
+        if (g->nodes[i].op == ZS_OP_AVG_POOL && flags[i] & RUNS)
+            ok &= add(&c.thop_flops, (int64_t)shape.C * shape.H * shape.W);
     }
     if (!ok) return zs_fail(err, ZS_EINVAL, "network: a count of its weights or operations passes 2^63");
     *out = c;

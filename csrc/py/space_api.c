@@ -5,18 +5,30 @@
 #include "py/graph_object.h"
 #include "spaces/space.h"
 
-PyObject *zs_py_space_names(PyObject *module, PyObject *unused) {
-    (void)module;
-    (void)unused;
-    PyObject *names = PyTuple_New(zs_space_count());
-    for (int i = 0; names && i < zs_space_count(); i++) {
-        PyObject *name = PyUnicode_FromString(zs_space_get(i)->name);
+static PyObject *tuple_of_names(int n, const char *(*name_of)(int)) {
+    PyObject *names = PyTuple_New(n);
+    for (int i = 0; names && i < n; i++) {
+        PyObject *name = PyUnicode_FromString(name_of(i));
         if (!name)
             Py_CLEAR(names);
         else
             PyTuple_SET_ITEM(names, i, name);
     }
     return names;
+}
+
+static const char *space_name(int i) { return zs_space_get(i)->name; }
+
+PyObject *zs_py_space_names(PyObject *module, PyObject *unused) {
+    (void)module;
+    (void)unused;
+    return tuple_of_names(zs_space_count(), space_name);
+}
+
+PyObject *zs_py_space_builders(PyObject *module, PyObject *unused) {
+    (void)module;
+    (void)unused;
+    return tuple_of_names(ZS_N_BUILDERS, zs_space_builder_name);
 }
 
 /* NULL with ValueError, which lists the known names. */
@@ -118,7 +130,9 @@ PyObject *zs_py_space_format(PyObject *module, PyObject *args) {
 
 PyObject *zs_py_space_build(PyObject *module, PyObject *args) {
     PyObject *name, *sequence, *channels, *cells, *num_classes, *input;
-    if (!PyArg_ParseTuple(args, "UOOOOO:space_build", &name, &sequence, &channels, &cells, &num_classes, &input))
+    const char *builder = zs_space_builder_name(ZS_BUILDER_AUTODL);
+    if (!PyArg_ParseTuple(args, "UOOOOO|s:space_build", &name, &sequence, &channels, &cells, &num_classes, &input,
+                          &builder))
         return NULL;
     const zs_space *space = get_space(module, name);
     int genes[ZS_MAX_GENES], shape[3];
@@ -128,6 +142,14 @@ PyObject *zs_py_space_build(PyObject *module, PyObject *args) {
         !get_ints(input, "input shape", 3, shape))
         return NULL;
     a.input = (zs_shape){shape[0], shape[1], shape[2]};
+    const int number = zs_space_builder_by_name(builder);
+    if (number < 0) {
+        PyObject *known = zs_py_space_builders(module, NULL);
+        if (known) PyErr_Format(PyExc_ValueError, "builder: expected one of %R, got '%.100s'", known, builder);
+        Py_XDECREF(known);
+        return NULL;
+    }
+    a.builder = (zs_space_builder)number;
 
     zs_graph *graph = NULL;
     zs_error err;

@@ -6,6 +6,7 @@
 #include <Python.h>
 
 PyObject *zs_py_space_names(PyObject *module, PyObject *unused);
+PyObject *zs_py_space_builders(PyObject *module, PyObject *unused);
 PyObject *zs_py_space_parse(PyObject *module, PyObject *args);
 PyObject *zs_py_space_format(PyObject *module, PyObject *args);
 PyObject *zs_py_space_build(PyObject *module, PyObject *args);
@@ -14,10 +15,11 @@ PyObject *zs_py_graph_count(PyObject *module, PyObject *graph);
 /* Lines of the module's method table. */
 #define ZS_PY_SPACE_METHODS                                                                                          \
     {"space_names", zs_py_space_names, METH_NOARGS, "space_names() -> tuple of str"},                                \
+    {"space_builders", zs_py_space_builders, METH_NOARGS, "space_builders() -> tuple of str, the default first"},       \
     {"space_parse", zs_py_space_parse, METH_VARARGS, "space_parse(space, text) -> genes, a tuple of int"},           \
     {"space_format", zs_py_space_format, METH_VARARGS, "space_format(space, genes) -> str"},                         \
     {"space_build", zs_py_space_build, METH_VARARGS,                                                                 \
-     "space_build(space, genes, channels, cells, num_classes, (C, H, W)) -> Graph"},                                 \
+     "space_build(space, genes, channels, cells, num_classes, (C, H, W), builder='autodl') -> Graph"},               \
     {"graph_count", zs_py_graph_count, METH_O,                                                                       \
      "graph_count(graph) -> dict with params, weights, macs, thop_flops, live_weights, live_macs"},
 

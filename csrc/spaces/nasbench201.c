@@ -10,7 +10,12 @@
        stem 3x3, BN | N cells at C | residual, stride 2 | N cells at 2C | residual, stride 2 | N cells at 4C |
        BN, ReLU, global pool, linear
 
-   The release sums a node's terms in source order and runs dead edges too; so does this graph. */
+   The release sums a node's terms in source order and runs dead edges too; so does this graph.
+
+   zero-cost-nas (Abdelfattah et al., ICLR 2021; GradSign's networks too) builds all five operations on every edge of
+   every cell, in the order none, avg_pool, 3x3, 1x1, skip, and runs the chosen one: all networks have the same weights,
+   and those of operations that are not chosen get no gradient. Convolutions of its cells have a bias and their batch norm
+   no gamma and beta; stem, residual blocks and head are the same. */
 #include <stdarg.h>
 #include <stdio.h>
 
@@ -111,7 +116,7 @@ static int add_relu_conv_bn(zs_builder *b, const char *relu, const char *conv, c
     return zs_add_bn(b, bn, x);
 }
 
-static int add_edge(zs_builder *b, int op, int cell, int source, int node, int x, int K) {
+static int add_chosen(zs_builder *b, int op, int cell, int source, int node, int x, int K) {
     const name prefix = named("cell%02d.e%d%d", cell, source, node);
     switch (op) {
     case NONE: return zs_add_simple(b, ZS_OP_ZERO, named("%.48s.none", prefix.text).text, x);
@@ -123,12 +128,39 @@ static int add_edge(zs_builder *b, int op, int cell, int source, int node, int x
                             named("%.48s.bn", prefix.text).text, x, K, op == CONV_1X1 ? 1 : 3, 1);
 }
 
-static int add_cell(zs_builder *b, const int *genes, int cell, int x, int K) {
+static int add_plain_relu_conv_bn(zs_builder *b, const char *prefix, int x, int K, int size) {
+    zs_attrs conv = zs_attrs_default(), bn = zs_attrs_default();
+    conv.K = K;
+    conv.window = (zs_window){size, size, 1, 1, size / 2, size / 2, 1, 1};
+    conv.bias = true;
+    bn.affine = false;
+    x = zs_add_simple(b, ZS_OP_RELU, named("%.40s.relu_%dx%d", prefix, size, size).text, x);
+    x = zs_builder_add(b, ZS_OP_CONV2D, named("%.40s.conv_%dx%d", prefix, size, size).text, 1, &x, NULL, &conv);
+    return zs_builder_add(b, ZS_OP_BATCH_NORM, named("%.40s.bn_%dx%d", prefix, size, size).text, 1, &x, NULL, &bn);
+}
+
+/* Nobody reads what is not chosen. */
+static int add_all(zs_builder *b, int op, int cell, int source, int node, int x, int K) {
+    const name prefix = named("cell%02d.e%d%d", cell, source, node);
+    int of[N_OPS];
+    of[NONE] = zs_add_simple(b, ZS_OP_ZERO, named("%.48s.none", prefix.text).text, x);
+    of[AVG_POOL] = add_avg_pool(b, named("%.48s.pool", prefix.text).text, x, 3, 1, 1);
+    of[CONV_3X3] = add_plain_relu_conv_bn(b, prefix.text, x, K, 3);
+    of[CONV_1X1] = add_plain_relu_conv_bn(b, prefix.text, x, K, 1);
+    of[SKIP] = zs_add_simple(b, ZS_OP_IDENTITY, named("%.48s.skip", prefix.text).text, x);
+    return of[op];
+}
+
+static int add_cell(zs_builder *b, zs_space_builder builder, const int *genes, int cell, int x, int K) {
+    const bool is_zerocost = builder == ZS_BUILDER_ZEROCOST;
     int nodes[N_CELL_NODES] = {x};
     for (int node = 1; node < N_CELL_NODES; node++) {
         int terms[N_CELL_NODES];
-        for (int source = 0; source < node; source++)
-            terms[source] = add_edge(b, genes[edge(source, node)], cell, source, node, nodes[source], K);
+        for (int source = 0; source < node; source++) {
+            const int op = genes[edge(source, node)], from = nodes[source];
+            terms[source] = is_zerocost ? add_all(b, op, cell, source, node, from, K)
+                                        : add_chosen(b, op, cell, source, node, from, K);
+        }
         nodes[node] = node == 1 ? terms[0] : zs_add_sum(b, named("cell%02d.n%d", cell, node).text, node, terms);
     }
     return nodes[N_CELL_NODES - 1];
@@ -171,7 +203,8 @@ static zs_status nasbench201_build(const int *genes, const zs_space_args *args, 
             K *= 2;
             x = add_residual(b, stage, x, K);
         }
-        for (int i = 0; i < args->cells && zs_builder_ok(b); i++) x = add_cell(b, genes, stage * args->cells + i, x, K);
+        for (int i = 0; i < args->cells && zs_builder_ok(b); i++)
+            x = add_cell(b, args->builder, genes, stage * args->cells + i, x, K);
     }
     x = zs_add_bn(b, "head.bn", x);
     x = zs_add_simple(b, ZS_OP_RELU, "head.relu", x);

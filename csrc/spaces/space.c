@@ -22,6 +22,18 @@ const zs_space *zs_space_by_name(const char *name, size_t len) {
     return NULL;
 }
 
+static const char *const BUILDERS[ZS_N_BUILDERS] = {"autodl", "zerocost"};
+
+const char *zs_space_builder_name(int builder) {
+    return builder >= 0 && builder < ZS_N_BUILDERS ? BUILDERS[builder] : NULL;
+}
+
+int zs_space_builder_by_name(const char *name) {
+    for (int i = 0; i < ZS_N_BUILDERS; i++)
+        if (strcmp(name, BUILDERS[i]) == 0) return i;
+    return -1;
+}
+
 zs_status zs_space_args_check(const zs_space_args *args, zs_error *err) {
     const struct {
         const char *name;

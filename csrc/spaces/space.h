@@ -14,11 +14,23 @@
 #define ZS_MAX_GENES 128
 #define ZS_MAX_ARCH_TEXT 2048 /* enough for the longest text that any space formats, with its NUL */
 
+/* Whose networks are built of an architecture. Others than the first differ in weights, not in what is computed of
+   them; the space's file says how, and its build refuses what it does not know (ZS_EINVAL). */
+typedef enum zs_space_builder {
+    ZS_BUILDER_AUTODL,   /* the benchmark's own: the chosen operations */
+    ZS_BUILDER_ZEROCOST, /* zero-cost-nas: every operation, whether it is chosen or not */
+    ZS_N_BUILDERS
+} zs_space_builder;
+
+const char *zs_space_builder_name(int builder); /* NULL outside the list */
+int zs_space_builder_by_name(const char *name); /* -1 if unknown */
+
 typedef struct zs_space_args {
     int channels;    /* width of the first stage */
     int cells;       /* cells per stage, or whatever the space repeats */
     int num_classes;
     zs_shape input;  /* of one image */
+    zs_space_builder builder;
 } zs_space_args;
 
 typedef struct zs_space {

@@ -277,6 +277,10 @@ def add_network_arguments(parser: Parser) -> None:
         "--classes", type=integer(1), metavar="K", help="outputs (default: classes of the data)"
     )
     group.add_argument(
+        "--builder", type=one_of(*_core.space_builders()), default="autodl", metavar="NAME",
+        help="autodl (default): the chosen operations; zerocost: all of them, as in zero-cost-nas",
+    )  # fmt: skip
+    group.add_argument(
         "--init", type=one_of(*_core.list_inits()), default="torch", metavar="NAME",
         help=f"initial weights: {', '.join(_core.list_inits())} (default torch)",
     )  # fmt: skip

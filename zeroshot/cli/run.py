@@ -22,7 +22,7 @@ from zeroshot.cli.archs import Entry
 from zeroshot.cli.arguments import PER_SAMPLE, CliError, score_fields
 from zeroshot.data import Batches, Images, draw_batches, load
 from zeroshot.network import count
-from zeroshot.options import RunOptions
+from zeroshot.options import Builder, RunOptions
 from zeroshot.pool import score_iter
 from zeroshot.results import Counts, ScoreResult
 from zeroshot.scores import SCORES, Score, make_scores
@@ -100,6 +100,7 @@ class NetworkOptions(TypedDict):
     channels: int
     cells: int
     num_classes: int
+    builder: Builder
 
 
 def network_options(args: argparse.Namespace, images: Images) -> NetworkOptions:
@@ -108,6 +109,7 @@ def network_options(args: argparse.Namespace, images: Images) -> NetworkOptions:
         "channels": args.channels,
         "cells": args.cells,
         "num_classes": args.classes or images.n_classes,
+        "builder": args.builder,
     }
 
 
