@@ -203,6 +203,8 @@ int zs_builder_add(zs_builder *b, zs_op_kind kind, const char *name, int n_input
     zs_node node = {
         .op = kind, .n_inputs = n_inputs, .first_input = b->n_inputs, .attrs = attrs ? *attrs : zs_attrs_default()};
     memcpy(node.name, name, strlen(name) + 1);
+    node.flat = kind == ZS_OP_GLOBAL_AVG_POOL || kind == ZS_OP_LINEAR;
+    for (int i = 0; i < n_inputs; i++) node.flat = node.flat || b->nodes[inputs[i]].flat;
     if (op->infer(&node.attrs, n_inputs, shapes, &node.shape, &local) != ZS_OK) {
         zs_fail(&b->err, local.status, "node '%s' (%s): %s", name, zs_op_name(kind), local.text);
         goto fail;
@@ -289,6 +291,10 @@ zs_status zs_builder_finish(zs_builder *b, int output, zs_graph **graph, zs_erro
                 s.W, b->nodes[output].name);
         goto done;
     }
+    b->nodes[output].reached = true;
+    for (int i = output; i > 0; i--)
+        for (int j = 0; b->nodes[i].reached && j < b->nodes[i].n_inputs; j++)
+            b->nodes[b->inputs[b->nodes[i].first_input + j]].reached = true;
     g = zs_calloc(1, sizeof *g);
     if (!g) {
         zs_fail(err, ZS_ENOMEM, "out of memory while building the graph");

@@ -67,6 +67,8 @@ typedef struct zs_node {
     zs_attrs attrs;
     zs_shape shape;
     int tensors[ZS_N_ROLES]; /* by role, -1 if none */
+    bool flat;               /* behind a global pool or a linear layer: no maps any more */
+    bool reached;            /* has a path to the output, be it through an operation that multiplies by zero */
     bool feature;            /* a stage of the network: what scores of features look at */
 } zs_node;
 

@@ -112,6 +112,8 @@ typedef struct zs_kernels {
     void (*histogram)(size_t n, const void *g, int n_edges, const double *edges, int64_t *counts);
     /* counts[i] += values whose binary exponent is i - 1100 (0: zeros; subnormals count as theirs); 2200 counters */
     void (*exponents)(size_t n, const void *g, int64_t *counts);
+    /* bits[i / 64] bit i % 64 = g[i] > 0; all of the (n + 63) / 64 words are written */
+    void (*positive_bits)(size_t n, const void *g, uint64_t *bits);
     size_t (*count_nonfinite)(size_t n, const void *g);
     size_t (*count_nonzero)(size_t n, const void *g); /* NaN counts */
 

@@ -108,8 +108,9 @@ const zs_score *zs_score_by_name(const char *name); /* NULL if unknown */
 
 /* --- for the scores' files ---------------------------------------------------------------------------------------- */
 
-static inline int zs_tensor_index(const zs_score_run *run, const zs_tensor *t) {
-    return (int)(t - run->graph->tensors);
+/* Reals of the run's dtype, R x S x I x O, as gradients are. */
+static inline const void *zs_weight_of(const zs_score_run *run, const zs_tensor *t) {
+    return run->weights[t - run->graph->tensors];
 }
 
 /* Reals as doubles, a chunk at a time, so that a formula is written once for both dtypes:

@@ -2,4 +2,6 @@
 #define ZS_SCORE_TABLE(SCORE) \
     SCORE(xi_gsnr)            \
     SCORE(gradsign)           \
-    SCORE(sweet)
+    SCORE(sweet)              \
+    SCORE(snip)               \
+    SCORE(naswot)

@@ -19,9 +19,11 @@ __all__ = [
     "Grouping",
     "Input",
     "Loss",
+    "Naswot",
     "Score",
     "ScoreInfo",
     "ScoreLike",
+    "Snip",
     "Sweet",
     "Variant",
     "XiGsnr",
@@ -35,6 +37,8 @@ from typing import Any, TypeAlias
 
 from zeroshot.scores.base import LOSSES, Grouping, Input, Loss, Score
 from zeroshot.scores.gradsign import GradSign
+from zeroshot.scores.naswot import Naswot
+from zeroshot.scores.snip import Snip
 from zeroshot.scores.sweet import Sweet
 from zeroshot.scores.xi_gsnr import VARIANTS, Variant, XiGsnr
 
@@ -42,6 +46,8 @@ _ALL: tuple[type[Score], ...] = (
     XiGsnr,
     GradSign,
     Sweet,
+    Snip,
+    Naswot,
 )
 
 SCORES: dict[str, type[Score]] = {score.name: score for score in _ALL}

@@ -27,6 +27,13 @@ static void ZS_REF(signs)(size_t n, const void *g, double tol, int32_t *sum) {
     }
 }
 
+static void ZS_REF(positive_bits)(size_t n, const void *g, uint64_t *bits) {
+    for (size_t i = 0; i < n; i++) {
+        if (i % 64 == 0) bits[i / 64] = 0;
+        bits[i / 64] |= (uint64_t)(((const real *)g)[i] > 0) << i % 64;
+    }
+}
+
 static void ZS_REF(histogram)(size_t n, const void *g, int n_edges, const double *edges, int64_t *counts) {
     for (size_t i = 0; i < n; i++) {
         const real v = (real)fabs((double)((const real *)g)[i]);

@@ -34,6 +34,7 @@ const zs_kernels ZS_REF(zs_kernels) = {
     SLOT(signs),
     SLOT(histogram),
     SLOT(exponents),
+    SLOT(positive_bits),
     SLOT(count_nonfinite),
     SLOT(count_nonzero),
     SLOT(load_images),

@@ -43,6 +43,36 @@ static void ZS_ISA(moments)(size_t n, const void *g, int64_t count, double *mean
         moments_all(n, g, t, mean, m2, NULL);
 }
 
+/* Bit i: lane i is greater than 0. */
+INLINE uint64_t v_positive(vec v) {
+#ifdef __AVX512F__
+    return sizeof(real) == 4 ? _mm512_cmp_ps_mask((__m512)v, _mm512_setzero_ps(), _CMP_GT_OQ)
+                             : _mm512_cmp_pd_mask((__m512d)v, _mm512_setzero_pd(), _CMP_GT_OQ);
+#elif defined __AVX2__
+    const mask m = v > (vec){0};
+    return sizeof(real) == 4 ? (uint64_t)_mm256_movemask_ps((__m256)m) : (uint64_t)_mm256_movemask_pd((__m256d)m);
+#else
+    const mask m = v > (vec){0};
+    uint64_t bits = 0;
+    for (int i = 0; i < VL; i++) bits |= (uint64_t)(m[i] & 1) << i;
+    return bits;
+#endif
+}
+
+static void ZS_ISA(positive_bits)(size_t n, const void *g, uint64_t *bits) {
+    const real *p = g;
+    size_t i = 0;
+    for (; i + 64 <= n; i += 64) {
+        uint64_t word = 0;
+        for (int j = 0; j < 64; j += VL) word |= v_positive(v_load(p + i + j)) << j;
+        bits[i / 64] = word;
+    }
+    if (i == n) return;
+    bits[i / 64] = 0;
+    for (size_t j = i; j < n; j += VL)
+        bits[i / 64] |= v_positive(v_load_lanes(p + j, n - j < VL ? (int)(n - j) : VL)) << (j - i);
+}
+
 typedef int32_t signs_vec __attribute__((vector_size(VL * sizeof(int32_t)), aligned(sizeof(int32_t)), may_alias));
 
 /* The largest real <= tol: v > tol if and only if v > that, for every real v. */

@@ -1,0 +1,29 @@
+/* Which units of a ReLU are on, one bit each: its input is greater than 0. What NASWOT, SWAP and linear regions look at.
+   A look that shows zeros has all units off. */
+#ifndef ZS_RELU_BITS_H
+#define ZS_RELU_BITS_H
+
+#include "scores/score.h"
+
+/* A ReLU on maps; those behind the global pool are left out, as released code does by asking for four axes. */
+static inline bool zs_is_map_relu(const zs_node *n) { return n->op == ZS_OP_RELU && !n->flat; }
+
+/* Words that one image's bits take at most, whatever the memory layout. */
+size_t zs_relu_words(zs_shape s);
+
+/* Bits of one image as runs of `run_length` units, each starting a word; what is left of a run's last word is 0. */
+typedef struct zs_relu_rows {
+    size_t n_runs, run_length, run_words;
+} zs_relu_rows;
+
+/* words: zs_relu_words for each of n images, image after image from `first` of the look on. */
+zs_relu_rows zs_relu_bits(const zs_kernels *k, const zs_look *look, int first, int n, uint64_t *words);
+
+/* Number of units on which two images, of `words` words each, are not the same. */
+static inline int64_t zs_hamming(size_t words, const uint64_t *a, const uint64_t *b) {
+    int64_t count = 0;
+    for (size_t i = 0; i < words; i++) count += __builtin_popcountll(a[i] ^ b[i]);
+    return count;
+}
+
+#endif

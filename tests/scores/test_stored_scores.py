@@ -1,0 +1,179 @@
+"""Every stored score of the eight networks by the compiled core in float64, to the tolerance that
+is stored beside it; see tests/reference/test_stored_scores.py for what that is.
+
+A score is tested here once it has a line in `SCORES`; `test_every_stored_key_is_tested` names those
+that have none.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+
+import zeroshot
+from zeroshot import Graph, reference
+from zeroshot.scores import Naswot, Score, Snip
+
+EPS = float(np.finfo(np.float64).eps)
+NETWORKS = [
+    "darts_cells",
+    "nb101_module",
+    "nb201_a_all_ops",
+    "nb201_b_pool_heavy",
+    "nb201_c_1x1_only",
+    "nb201_d_dead_edges",
+    "nb201_e_zero_output",
+    "nb201_f_residual_3x3",
+]
+FIRST = range(4)
+ALL = range(12)
+
+
+class Case(NamedTuple):
+    """A score on rows of one of the stored arrays: ``x``, ``noisy``, ``near`` or ``normal``."""
+
+    score: Score
+    rows: Sequence[int] = FIRST
+    images: str = "x"
+
+
+SCORES: dict[str, Case] = {
+    "snip": Case(Snip(batch_size=4)),
+    "naswot_all": Case(Naswot(batch_size=12), ALL),
+    "naswot_reached": Case(Naswot(batch_size=12, which="reached"), ALL),
+    "naswot_wrappers": Case(Naswot(batch_size=12, which="wrappers"), ALL),
+}
+NOT_YET = {
+    "grasp", "plain", "l2_norm", "grad_norm_layers", "grad_norm_all", "fisher_repeated",
+    "fisher_channel", "synflow", "synflow_bn", "logsynflow", "jacob_cov", "epe_nas",
+    "epe_nas_many", "jacob_cov_noisy", "epe_nas_noisy", "ntk_condition", "linear_regions",
+    "linear_regions_near", "swap", "zen", "zico_2", "zico_3", "knas_sum", "knas_mean",
+    "az_expressivity", "az_progressivity", "az_trainability", "meco", "macs", "macs_pool1",
+    "macs_poolk2", "macs_thop", "params_weights", "params_all", "live_weights",
+}  # fmt: skip
+ONLY_NB201 = {"naswot_wrappers"}
+ROWS = {"equal_pair": [0, 0, 1, 2], "one_image": [0], "equal_batches": [0, 1, 2, 3, 0, 1, 2, 3]}
+# as in the test of the reference
+EQUAL_PAIR = 2 * 4 * EPS * 4 / 1e-5**2
+STATUS = {"no_variance": "undefined", "log_of_zero": "undefined", "singular": "undefined"}
+
+
+class Network:
+    """One stored network with its stored scores."""
+
+    def __init__(self, folder: Path, name: str) -> None:
+        self.stored: dict[str, Any] = json.loads((folder / "scores" / f"{name}.json").read_text())
+        nodes, weights, x, y = reference.from_golden(folder / f"{name}.npz")
+        # the output of step i is called t<i>, its node i
+        self.features = [int(t[1:]) for t in self.stored["settings"]["az_features"]]
+        self.nodes, self.y = nodes, y
+        with np.load(folder / "scores" / "inputs.npz") as file:
+            stored = dict(file)
+        self.images = {
+            "x": x,
+            "noisy": stored["noisy"],
+            "near": stored["near"],
+            "normal": np.concatenate([stored["normal_a"], stored["normal_b"]]),
+        }
+        self.signs = [stored[f"signs/{name}/{m}"] for m in range(1, len(self.features))]
+        self.weights = weights
+
+    def score(self, case: Case, graph: Graph | None = None) -> Any:
+        if graph is None:
+            graph = Graph.from_nodes(self.nodes, self.features)
+        rows = list(case.rows)
+        x = self.images[case.images][rows]
+        y = self.y[rows] if case.images == "x" or len(rows) <= 12 else np.zeros(len(rows), np.int64)
+        found = zeroshot.score(
+            graph, x, y, scores=case.score, weights=self.weights, dtype="float64", n_threads=1
+        )
+        return found.scores[case.score.label]
+
+    def with_unused_relu(self) -> Graph:
+        relu = {**self.nodes[1], "id": 10**6, "op": "relu", "name": "unused", "inputs": [1]}
+        relu |= {"attrs": {}, "weights": {}}
+        return Graph.from_nodes([*self.nodes[:2], relu, *self.nodes[2:]], self.features)
+
+
+Lookup = Callable[[str], Network]
+
+
+@pytest.fixture(scope="module")
+def stored_network(shared: Path) -> Lookup:
+    folder = shared / "golden"
+    if not (folder / "scores").is_dir():
+        pytest.skip(f"no stored scores: {folder / 'scores'} is missing")
+    return cache(lambda name: Network(folder, name))
+
+
+def tolerance(stored: dict[str, Any], key: str) -> float:
+    conditioning = stored["float64_rel_max"][key]
+    return max(1e-12, 100 * conditioning, stored["tie_rel_max"].get(key, 0.0))
+
+
+def assert_scored(got: Any, value: float | None, status: str, rel: float, what: str) -> None:
+    assert got.status == STATUS.get(status, status), f"{what}: {got}"
+    if status in STATUS:
+        assert got.reason == status, f"{what}: {got}"
+    if value is None:
+        assert math.isnan(got.value), f"{what}: {got}"
+    else:
+        error, bound = abs(got.value - value), rel * abs(value)
+        assert error <= bound, f"{what}: got {got.value!r}, expected {value!r}, {error=}, {bound=}"
+
+
+def test_every_stored_key_is_tested(stored_network: Lookup) -> None:
+    stored = {key for name in NETWORKS for key in stored_network(name).stored["scores"]}
+    assert stored == set(SCORES) | NOT_YET
+    assert not NOT_YET & set(SCORES)
+
+
+@pytest.mark.parametrize(
+    ("name", "key"),
+    [
+        (name, key)
+        for name in NETWORKS
+        for key in SCORES
+        if name.startswith("nb201") or key not in ONLY_NB201
+    ],
+)
+def test_score_matches_stored(stored_network: Lookup, name: str, key: str) -> None:
+    network = stored_network(name)
+    case, stored = SCORES[key], network.stored
+    if key == "az_trainability":
+        case = case._replace(score=replace(case.score, signs=network.signs))  # type: ignore[call-arg]
+    value, status = stored["scores"][key], stored["status"].get(key, "ok")
+    assert_scored(network.score(case), value, status, tolerance(stored, key), key)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("what", ["equal_pair", "one_image", "equal_batches", "unused_relu"])
+def test_bad_input_matches_stored(stored_network: Lookup, name: str, what: str) -> None:
+    network = stored_network(name)
+    held = network.stored["cases"][what]
+    for key, value in held["scores"].items():
+        if key not in SCORES:
+            assert key in NOT_YET
+            continue
+        case, graph = SCORES[key], None
+        if what == "unused_relu":
+            graph = network.with_unused_relu()
+        elif what == "equal_batches":
+            case = case._replace(rows=ROWS[what])
+        else:
+            score = replace(case.score, batch_size=len(ROWS[what]))  # type: ignore[call-arg]
+            case = Case(score, ROWS[what])
+        # the cases have no conditioning of their own: that of the score on good input stands in
+        rel = tolerance(network.stored, key)
+        if (what, key) == ("equal_pair", "jacob_cov") and value is not None:
+            rel = EQUAL_PAIR / abs(value)
+        status = held["status"].get(key, "ok")
+        assert_scored(network.score(case, graph), value, status, rel, f"{what}: {key}")
