@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from .nodes import Array, Node, counted_weights, without_batch_norm
-from .outcome import Scored, judge
+from .outcome import Scored, judge, undefined
 from .passes import forward, loss_backward
 
 __all__ = ["logsynflow", "syncflow", "synflow"]
@@ -60,9 +60,12 @@ def synflow(
 def logsynflow(nodes: Sequence[Node], weights: Mapping[str, ArrayLike]) -> Scored:
     """``sum_W |w log(dR/dw + 1)|``, batch norm switched off (FreeREA, Cavagnero et al., WACV 2023).
 
-    Larger is better; other ranks than `synflow`, since the logarithm is inside.
+    Larger is better; other ranks than `synflow`, since the logarithm is inside. Undefined where a
+    gradient is -1 or less, which takes a sum with a negative coefficient.
     """
     pairs = _flow(nodes, weights, "identity")
+    if any((g <= -1.0).any() for _, g in pairs):
+        return undefined("log_of_negative")
     value = sum(float(np.abs(w * np.log(g + 1.0)).sum()) for w, g in pairs)
     return judge(value, [g for _, g in pairs])
 
