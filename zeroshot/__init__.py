@@ -28,6 +28,7 @@ from zeroshot.spaces import list_spaces
 if TYPE_CHECKING:
     from zeroshot import data
     from zeroshot.pool import rank, score_iter, score_many
+    from zeroshot.ranks import az_nas_rank, te_nas_rank
     from zeroshot.sweet import SweetInterval, find_sweet_interval, sweet_edges, sweetness
     from zeroshot.weights import from_state_dict, state_dict_map, weight_names
 
@@ -49,6 +50,7 @@ __all__ = [
     "SweetInterval",
     "XiGsnr",
     "__version__",
+    "az_nas_rank",
     "count",
     "data",
     "errors",
@@ -70,14 +72,16 @@ __all__ = [
     "sweet_count",
     "sweet_edges",
     "sweetness",
+    "te_nas_rank",
     "weight_names",
     "xi_gsnr",
 ]
 
 # What one score does without is imported when it is asked for: the module, or the name in it.
-_MODULES = ("cli", "data", "pool", "reference", "sweet", "weights")
+_MODULES = ("cli", "data", "pool", "ranks", "reference", "scores", "sweet", "weights")
 _NAMES = {
     "SweetInterval": "sweet",
+    "az_nas_rank": "ranks",
     "find_sweet_interval": "sweet",
     "from_state_dict": "weights",
     "rank": "pool",
@@ -86,6 +90,7 @@ _NAMES = {
     "state_dict_map": "weights",
     "sweet_edges": "sweet",
     "sweetness": "sweet",
+    "te_nas_rank": "ranks",
     "weight_names": "weights",
 }
 

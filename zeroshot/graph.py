@@ -280,6 +280,11 @@ class Graph:
             graph.feature(handles[feature])
         return graph.output(handles[nodes[-1]["id"]])
 
+    @property
+    def features(self) -> tuple[int, ...]:
+        """Ids of the nodes that `feature` marked, in the order of the network."""
+        return tuple(sorted(self._features))
+
     def encoding(self) -> str:
         """A hash that equal networks share: ``graph:`` and 64 digits."""
         parts: dict[str, Any] = {"nodes": self.nodes()}

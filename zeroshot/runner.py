@@ -234,7 +234,7 @@ class Job:
         blame = next((out["blame"] for out in outputs if out["blame"] is not None), None)
         status = worst_status(value.status for value in values.values())
         reason = next((v.reason for v in values.values() if v.status == status), None)
-        if status == "nonfinite":
+        if status == "nonfinite" and (blame is not None or reason is None):
             reason = nonfinite_reason(blame)
         return ScoreResult(
             arch=network.arch,

@@ -176,6 +176,22 @@ static void add_four_dots(size_t n, const double *restrict x, const double *rest
     for (size_t r = 0; r < 4; r++) c[r] += zs_row_sum_lanes(part[r]) + zs_row_dot(n - j, x + j, y + r * ld + j);
 }
 
+/* Four rows at a time, so that c is read and written once for four products. */
+void zs_dense_add_outer(size_t k, size_t m, size_t n, const double *a, const double *b, double *restrict c) {
+    size_t r = 0;
+    for (; r + 4 <= k; r += 4) {
+        const double *const b0 = b + r * n, *const b1 = b0 + n, *const b2 = b1 + n, *const b3 = b2 + n;
+        for (size_t i = 0; i < m; i++) {
+            const double *const x = a + r * m + i;
+            const double x0 = x[0], x1 = x[m], x2 = x[2 * m], x3 = x[3 * m];
+            double *const row = c + i * n;
+            for (size_t j = 0; j < n; j++) row[j] += (x0 * b0[j] + x1 * b1[j]) + (x2 * b2[j] + x3 * b3[j]);
+        }
+    }
+    for (; r < k; r++)
+        for (size_t i = 0; i < m; i++) zs_row_add(n, a[r * m + i], b + r * n, c + i * n);
+}
+
 void zs_dense_add_gram(size_t n, size_t k, const double *restrict a, double *restrict c) {
     enum { CHUNK = 512 }; /* columns at a time: rows of 4 kB stay in cache */
     ZS_ASSERT(n > 0 && k > 0);

@@ -38,6 +38,9 @@ zs_dense_result zs_dense_qr(size_t m, size_t n, double *a, double *r, void *scra
 size_t zs_dense_singular_values_scratch_bytes(size_t m, size_t n);
 zs_dense_result zs_dense_singular_values(size_t m, size_t n, double *a, double *values, void *scratch);
 
+/* C += A^T B; a (k x m), b (k x n), c (m x n). */
+void zs_dense_add_outer(size_t k, size_t m, size_t n, const double *a, const double *b, double *restrict c);
+
 /* C += A A^T, both triangles; a (n x k), c (n x n, symmetric). */
 void zs_dense_add_gram(size_t n, size_t k, const double *restrict a, double *restrict c);
 

@@ -439,7 +439,6 @@ zs_status zs_engine_backward(zs_engine *e, zs_error *err) {
 zs_status zs_engine_backward_from(zs_engine *e, int sample, int first_group, zs_error *err) {
     const zs_call *c = &e->calls[e->plan->output];
     const zs_kernels *k = e->exec->kernels;
-    ZS_ASSERT(e->plan->spec.retain);
     e->first_group = first_group;
     if (c->dy.p) {
         const int n_samples = e->n_groups * e->plan->spec.group_size;

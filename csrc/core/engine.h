@@ -96,7 +96,8 @@ zs_status zs_engine_forward(zs_engine *e, zs_loss loss, int first_group, int n_g
                             zs_error *err);
 /* From the gradient that the loss left at the logits. */
 zs_status zs_engine_backward(zs_engine *e, zs_error *err);
-/* Where spec.retain: from the sum of one sample's logits; the observer counts its groups from `first_group`. */
+/* From the sum of one sample's logits, or, if it is negative, from seeds alone; the observer counts its groups from
+   `first_group`. Once after each forward, or as often as wanted where spec.retain. */
 zs_status zs_engine_backward_from(zs_engine *e, int sample, int first_group, zs_error *err);
 
 #endif

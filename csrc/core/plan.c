@@ -371,7 +371,8 @@ static void find_fused(zs_planner *q) {
     for (int i = 1; i < q->g->n_nodes; i++) {
         zs_node_plan *np = &q->p->nodes[i];
         const zs_op *op = zs_op_get(node_of(q, i)->op);
-        if (np->kind != ZS_NODE_RUN || !np->wants_grad || !op->fuses) continue;
+        const int weight = node_of(q, i)->tensors[ZS_ROLE_WEIGHT];
+        if (np->kind != ZS_NODE_RUN || !np->wants_grad || !op->fuses || !q->p->tensor_live[weight]) continue;
         zs_operand in;
         const zs_call call = zs_plan_sizing_call(q->p, i, &in);
         np->fuses = op->fuses(&call) && q->p->edges[node_of(q, i)->first_input].dx.storage >= 0;

@@ -38,7 +38,7 @@ static zs_status make_plans(job_state *s, zs_recompute recompute, zs_error *err)
             .params = p->params,
             .watch = p->watch,
             .identity_bn = p->identity_bn,
-            .retain = p->n_sweeps > 0,
+            .retain = p->n_sweeps > 1,
             .algo = p->algo,
             .recompute = recompute,
             .tensor_zero = s->sets[p->weights].tensor_zero,
@@ -360,7 +360,8 @@ static void finish_run(job_state *s, int index) {
         r->reason = p->plan->has_path ? "every gradient is exactly zero" : "no path from the images to the logits";
     }
     const bool met = p && p->blame.node >= 0;
-    if (met || (r->status != ZS_RESULT_UNDEFINED && !isfinite(r->value))) {
+    const bool fine = r->status == ZS_RESULT_OK || r->status == ZS_RESULT_NO_SIGNAL;
+    if (met || (fine && !isfinite(r->value))) {
         r->status = ZS_RESULT_NONFINITE;
         r->reason = met ? "values that are not finite" : "the score overflows";
     }

@@ -107,7 +107,7 @@ static zs_status join_run(job_state *s, zs_score_run *r, const zs_needs *needs, 
                          .dtype = dtype,
                          .group_size = r->group_size,
                          .algo = signs ? ZS_ALGO_SIGNS : job->algo,
-                         .dead = job->dead,
+                         .dead = job->dead || needs->dead,
                          .identity_bn = needs->identity_bn,
                          .loss = r->loss,
                          .backward = !needs->forward_only,
@@ -143,6 +143,8 @@ zs_status zs_job_find_passes(job_state *s, zs_error *err) {
             if (r->n_groups < r->score->min_groups)
                 return zs_fail(err, ZS_EINVAL, "n_batches: %s needs at least %d groups, got %d", r->score->name,
                                r->score->min_groups, r->n_groups);
+            const char *wrong = r->score->check ? r->score->check(r) : NULL;
+            if (wrong) return zs_fail(err, ZS_EINVAL, "%s: %s", r->score->name, wrong);
             if (join_run(s, r, &needs, err) != ZS_OK || watch_for(s, r, err) != ZS_OK) return err->status;
         }
     if (!job->sink) return ZS_OK;

@@ -60,6 +60,7 @@ typedef struct zs_needs {
     bool float64; /* whatever the call's dtype is */
     bool absolute; /* every parameter is made absolute */
     bool identity_bn; /* batch norms are taken out */
+    bool dead; /* what is known to be zero is run all the same: gradients go through it */
     bool hessian; /* observe_hessian, too */
     int n_sweeps; /* backward runs so many times over one group, each from begin_sweep; the pass is not shared */
 } zs_needs;
@@ -80,6 +81,7 @@ typedef struct zs_score {
     bool sees_signal; /* without a gradient that is not zero, its value has the status `no_signal` */
     const char *extra_name; /* NULL: none */
     zs_needs (*needs)(const zs_score_run *run); /* NULL: gradients of weights */
+    const char *(*check)(const zs_score_run *run); /* what is wrong with the run, or NULL */
 
     /* By tensor; NULL where a score has nothing to do with gradients of parameters. */
     size_t (*state_bytes)(const zs_score_run *run, const zs_tensor *t); /* of one live tensor, zeroed before */

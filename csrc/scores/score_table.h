@@ -4,4 +4,7 @@
     SCORE(gradsign)           \
     SCORE(sweet)              \
     SCORE(snip)               \
-    SCORE(naswot)
+    SCORE(naswot)             \
+    SCORE(az_expressivity)    \
+    SCORE(az_progressivity)   \
+    SCORE(az_trainability)

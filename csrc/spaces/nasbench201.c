@@ -198,13 +198,17 @@ static zs_status nasbench201_build(const int *genes, const zs_space_args *args, 
     int K = args->channels;
     int x = zs_add_conv(b, "stem.conv", 0, K, 3, 1);
     x = zs_add_bn(b, "stem.bn", x);
+    zs_builder_set_feature(b, x);
     for (int stage = 0; stage < N_STAGES; stage++) {
         if (stage > 0) {
             K *= 2;
             x = add_residual(b, stage, x, K);
+            zs_builder_set_feature(b, x);
         }
-        for (int i = 0; i < args->cells && zs_builder_ok(b); i++)
+        for (int i = 0; i < args->cells && zs_builder_ok(b); i++) {
             x = add_cell(b, args->builder, genes, stage * args->cells + i, x, K);
+            zs_builder_set_feature(b, x);
+        }
     }
     x = zs_add_bn(b, "head.bn", x);
     x = zs_add_simple(b, ZS_OP_RELU, "head.relu", x);

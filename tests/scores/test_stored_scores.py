@@ -20,7 +20,14 @@ import pytest
 
 import zeroshot
 from zeroshot import Graph, reference
-from zeroshot.scores import Naswot, Score, Snip
+from zeroshot.scores import (
+    AzExpressivity,
+    AzProgressivity,
+    AzTrainability,
+    Naswot,
+    Score,
+    Snip,
+)
 
 EPS = float(np.finfo(np.float64).eps)
 NETWORKS = [
@@ -45,18 +52,23 @@ class Case(NamedTuple):
     images: str = "x"
 
 
+# images and weights as they are stored, where a score draws its own by default
+OWN: dict[str, Any] = {"input": "data", "init": None}
 SCORES: dict[str, Case] = {
     "snip": Case(Snip(batch_size=4)),
     "naswot_all": Case(Naswot(batch_size=12), ALL),
     "naswot_reached": Case(Naswot(batch_size=12, which="reached"), ALL),
     "naswot_wrappers": Case(Naswot(batch_size=12, which="wrappers"), ALL),
+    "az_expressivity": Case(AzExpressivity(batch_size=4, **OWN), FIRST, "normal"),
+    "az_progressivity": Case(AzProgressivity(batch_size=4, **OWN), FIRST, "normal"),
+    "az_trainability": Case(AzTrainability(batch_size=4, **OWN), FIRST, "normal"),
 }
 NOT_YET = {
     "grasp", "plain", "l2_norm", "grad_norm_layers", "grad_norm_all", "fisher_repeated",
     "fisher_channel", "synflow", "synflow_bn", "logsynflow", "jacob_cov", "epe_nas",
     "epe_nas_many", "jacob_cov_noisy", "epe_nas_noisy", "ntk_condition", "linear_regions",
     "linear_regions_near", "swap", "zen", "zico_2", "zico_3", "knas_sum", "knas_mean",
-    "az_expressivity", "az_progressivity", "az_trainability", "meco", "macs", "macs_pool1",
+    "meco", "macs", "macs_pool1",
     "macs_poolk2", "macs_thop", "params_weights", "params_all", "live_weights",
 }  # fmt: skip
 ONLY_NB201 = {"naswot_wrappers"}

@@ -15,6 +15,9 @@ __all__ = [
     "LOSSES",
     "SCORES",
     "VARIANTS",
+    "AzExpressivity",
+    "AzProgressivity",
+    "AzTrainability",
     "GradSign",
     "Grouping",
     "Input",
@@ -35,6 +38,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any, TypeAlias
 
+from zeroshot.scores.az_nas import AzExpressivity, AzProgressivity, AzTrainability
 from zeroshot.scores.base import LOSSES, Grouping, Input, Loss, Score
 from zeroshot.scores.gradsign import GradSign
 from zeroshot.scores.naswot import Naswot
@@ -48,6 +52,9 @@ _ALL: tuple[type[Score], ...] = (
     Sweet,
     Snip,
     Naswot,
+    AzExpressivity,
+    AzProgressivity,
+    AzTrainability,
 )
 
 SCORES: dict[str, type[Score]] = {score.name: score for score in _ALL}

@@ -11,6 +11,7 @@ __all__ = [
     "Score",
     "check_bool",
     "check_choice",
+    "check_init",
     "too_few",
 ]
 
@@ -21,6 +22,7 @@ from typing import Any, ClassVar, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from zeroshot import _core
 from zeroshot.inputs import check_int
 
 Loss = Literal["cross_entropy", "sum_logits"]
@@ -158,6 +160,12 @@ def check_bool(name: str, value: object) -> None:
     """TypeError unless `value` is True or False."""
     if not isinstance(value, bool):
         raise TypeError(f"{name}: expected True or False, got {value!r}")
+
+
+def check_init(name: str, value: object) -> None:
+    """ValueError unless `value` is an initialiser or None, which stands for the call's."""
+    if value is not None:
+        check_choice(name, value, _core.list_inits())
 
 
 def too_few(what: str, needed: int, n_rows: int, remedy: str) -> ValueError:
