@@ -114,6 +114,8 @@ typedef struct zs_kernels {
     void (*exponents)(size_t n, const void *g, int64_t *counts);
     /* bits[i / 64] bit i % 64 = g[i] > 0; all of the (n + 63) / 64 words are written */
     void (*positive_bits)(size_t n, const void *g, uint64_t *bits);
+    /* sums[n - n0][c] = sum over pixels of a * d, products and sums in double */
+    void (*product_sums)(zs_shape s, int n0, int n1, const zs_view *a, const zs_view *d, double *sums);
     size_t (*count_nonfinite)(size_t n, const void *g);
     size_t (*count_nonzero)(size_t n, const void *g); /* NaN counts */
 

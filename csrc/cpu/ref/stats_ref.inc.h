@@ -1,4 +1,4 @@
-/* Joins of partial gradients, statistics over gradients, and the way in and out of the arena. */
+/* Joins of partial gradients, statistics over gradients and activations, and the way in and out of the arena. */
 
 static void ZS_REF(join)(size_t n, int n_parts, size_t stride, const void *parts, void *out) {
     for (size_t i = 0; i < n; i++) {
@@ -32,6 +32,15 @@ static void ZS_REF(positive_bits)(size_t n, const void *g, uint64_t *bits) {
         if (i % 64 == 0) bits[i / 64] = 0;
         bits[i / 64] |= (uint64_t)(((const real *)g)[i] > 0) << i % 64;
     }
+}
+
+static void ZS_REF(product_sums)(zs_shape s, int n0, int n1, const zs_view *a, const zs_view *d, double *sums) {
+    for (int n = n0; n < n1; n++, sums += s.C)
+        for (int c = 0; c < s.C; c++) {
+            sums[c] = 0;
+            for (int h = 0; h < s.H; h++)
+                for (int w = 0; w < s.W; w++) sums[c] += (double)at(a, n, h, w)[c] * (double)at(d, n, h, w)[c];
+        }
 }
 
 static void ZS_REF(histogram)(size_t n, const void *g, int n_edges, const double *edges, int64_t *counts) {

@@ -1,4 +1,4 @@
-/* Joins of partial gradients, statistics over gradients, and the way in and out of the arena. */
+/* Joins of partial gradients, statistics over gradients and activations, and the way in and out of the arena. */
 
 /* WIDE_RUN wide vectors at a time keep each part's cache lines whole. */
 enum { WIDE_RUN = 4 };
@@ -71,6 +71,37 @@ static void ZS_ISA(positive_bits)(size_t n, const void *g, uint64_t *bits) {
     bits[i / 64] = 0;
     for (size_t j = i; j < n; j += VL)
         bits[i / 64] |= v_positive(v_load_lanes(p + j, n - j < VL ? (int)(n - j) : VL)) << (j - i);
+}
+
+/* U wide vectors of channels from c on; pixels in turn go to CHAINS accumulators. */
+INLINE void product_strip(int U, int c, size_t n_lanes, zs_shape s, int n, const zs_view *a, const zs_view *d,
+                          double *sums) {
+    wide sum[2][CHAINS];
+    for (int u = 0; u < U; u++)
+        for (int j = 0; j < CHAINS; j++) sum[u][j] = (wide){0};
+    for (int h = 0; h < s.H; h++) {
+        const real *p = at(a, n, h, 0) + c, *q = at(d, n, h, 0) + c;
+        int w = 0;
+        for (; w + CHAINS <= s.W; w += CHAINS, p += CHAINS * a->sw, q += CHAINS * d->sw)
+            for (int j = 0; j < CHAINS; j++)
+                for (int u = 0; u < U; u++)
+                    sum[u][j] += w_from_n(p + j * a->sw + u * WL, n_lanes) * w_from_n(q + j * d->sw + u * WL, n_lanes);
+        for (; w < s.W; w++, p += a->sw, q += d->sw)
+            for (int u = 0; u < U; u++) sum[u][0] += w_from_n(p + u * WL, n_lanes) * w_from_n(q + u * WL, n_lanes);
+    }
+    for (int u = 0; u < U; u++) {
+        for (int j = 1; j < CHAINS; j++) sum[u][0] += sum[u][j];
+        w_store_n(sums + c + u * WL, sum[u][0], n_lanes);
+    }
+}
+
+static void ZS_ISA(product_sums)(zs_shape s, int n0, int n1, const zs_view *a, const zs_view *d, double *sums) {
+    for (int n = n0; n < n1; n++, sums += s.C) {
+        int c = 0;
+        for (; c + 2 * WL <= s.C; c += 2 * WL) product_strip(2, c, WL, s, n, a, d, sums);
+        for (; c + WL <= s.C; c += WL) product_strip(1, c, WL, s, n, a, d, sums);
+        if (c < s.C) product_strip(1, c, (size_t)(s.C - c), s, n, a, d, sums);
+    }
 }
 
 typedef int32_t signs_vec __attribute__((vector_size(VL * sizeof(int32_t)), aligned(sizeof(int32_t)), may_alias));

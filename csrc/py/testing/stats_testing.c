@@ -72,6 +72,21 @@ static PyObject *exponents(PyObject *module, PyObject *args, PyObject *kwargs) {
     Py_RETURN_NONE;
 }
 
+static PyObject *product_sums(PyObject *module, PyObject *args, PyObject *kwargs) {
+    (void)module;
+    zs_kernel_call c = ZS_KERNEL_CALL;
+    zs_array a, d, sums;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "sO&O&O&|$ii:product_sums",
+                                     ZS_NAMES("table", "a", "d", "sums", ZS_BLOCK), &c.table, zs_image, &a, zs_image,
+                                     &d, zs_dense_out, &sums, &c.n0, &c.n1) ||
+        !zs_ready(&c, &a) ||
+        !zs_expect(zs_alike(&a, &d) && zs_is(&sums, NPY_DOUBLE, (size_t)(c.n1 - c.n0) * (size_t)a.C),
+                   "d like a, float64 sums (n1 - n0, C)"))
+        return NULL;
+    c.k.product_sums(zs_shape_of(&a), c.n0, c.n1, &a.v, &d.v, sums.v.p);
+    Py_RETURN_NONE;
+}
+
 static PyObject *count_of(PyObject *args, PyObject *kwargs, bool is_nonfinite) {
     zs_kernel_call c = ZS_KERNEL_CALL;
     zs_array g;
@@ -92,6 +107,7 @@ static PyObject *count_nonzero(PyObject *module, PyObject *args, PyObject *kwarg
 }
 
 PyMethodDef zs_testing_stats[] = {
-    ZS_KERNEL(join),      ZS_KERNEL(moments),         ZS_KERNEL(signs),         ZS_KERNEL(histogram),
-    ZS_KERNEL(exponents), ZS_KERNEL(count_nonfinite), ZS_KERNEL(count_nonzero), {NULL, NULL, 0, NULL},
+    ZS_KERNEL(join),       ZS_KERNEL(moments),      ZS_KERNEL(signs),           ZS_KERNEL(histogram),
+    ZS_KERNEL(exponents),  ZS_KERNEL(product_sums), ZS_KERNEL(count_nonfinite), ZS_KERNEL(count_nonzero),
+    {NULL, NULL, 0, NULL},
 };
