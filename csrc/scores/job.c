@@ -266,7 +266,7 @@ static void observe(void *self, int tensor, int group, const void *dw) {
         p->n_bad += bad;
         if (p->bad_node < 0 || t->node < p->bad_node) p->bad_node = t->node;
     }
-    if (!p->any_nonzero && t->counted) p->any_nonzero = k->count_nonzero(t->size, dw) > 0;
+    if (group < p->first_nonzero && t->counted && k->count_nonzero(t->size, dw) > 0) p->first_nonzero = group;
     for (int i = 0; i < job->n_runs; i++) {
         const zs_score_run *r = &job->runs[i];
         if (r->pass < 0 || &s->passes[r->pass] != p || !s->states[i][tensor]) continue;
@@ -355,7 +355,8 @@ static void finish_run(job_state *s, int index) {
     const zs_finish f = {
         .states = s->states[index], .memory = s->memory[index], .any_live = sum_tensors(s, r, s->states[index])};
     if (r->score->finish) r->score->finish(r, &f);
-    if (p && r->score->sees_signal && (!p->plan->has_path || !p->any_nonzero)) {
+    const bool sees_signal = r->score->sees_signal && !zs_job_needs(r).all_params;
+    if (p && sees_signal && (!p->plan->has_path || p->first_nonzero >= r->n_groups)) {
         r->status = ZS_RESULT_NO_SIGNAL;
         r->reason = p->plan->has_path ? "every gradient is exactly zero" : "no path from the images to the logits";
     }

@@ -1,6 +1,8 @@
 /* Which passes a job needs: runs that read the same images through the same network with the same weights, grouping and
    arithmetic share one; those that only look at activations join any of these, whatever its loss. What a run finds in a
    pass does not depend on who shares it. */
+#include <limits.h>
+
 #include "scores/job_state.h"
 
 zs_needs zs_job_needs(const zs_score_run *run) { return run->score->needs ? run->score->needs(run) : (zs_needs){0}; }
@@ -84,6 +86,7 @@ static int join_pass(job_state *s, pass wanted, zs_error *err) {
         return -1;
     }
     wanted.blame.node = wanted.bad_node = -1;
+    wanted.first_nonzero = INT_MAX;
     wanted.exec = s->job->exec;
     wanted.exec.kernels = s->job->kernels[wanted.dtype];
     s->passes[s->n_passes] = wanted;

@@ -37,7 +37,7 @@ typedef struct pass {
     zs_plan *plan;
     zs_engine engine;
     double *losses;       /* of a chunk */
-    bool any_nonzero;
+    int first_nonzero;    /* group that has a gradient which is not zero */
     zs_blame blame;
     size_t n_bad;         /* gradients that are not finite, and the first node that had one */
     int bad_node;

@@ -78,7 +78,8 @@ typedef struct zs_score {
     int min_groups;
     bool takes_edges;
     bool keeps_signs; /* wants the rounding of direct sums where the caller leaves the algorithm open */
-    bool sees_signal; /* without a gradient that is not zero, its value has the status `no_signal` */
+    bool sees_signal; /* without a weight's gradient that is not zero, its value has the status `no_signal`; where it
+                         needs all parameters, it sees to that itself */
     const char *extra_name; /* NULL: none */
     zs_needs (*needs)(const zs_score_run *run); /* NULL: gradients of weights */
     const char *(*check)(const zs_score_run *run); /* what is wrong with the run, or NULL */
