@@ -7,4 +7,9 @@
     SCORE(naswot)             \
     SCORE(az_expressivity)    \
     SCORE(az_progressivity)   \
-    SCORE(az_trainability)
+    SCORE(az_trainability)    \
+    SCORE(plain)              \
+    SCORE(grad_norm)          \
+    SCORE(zico)               \
+    SCORE(knas)               \
+    SCORE(fisher)

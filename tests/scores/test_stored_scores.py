@@ -24,9 +24,14 @@ from zeroshot.scores import (
     AzExpressivity,
     AzProgressivity,
     AzTrainability,
+    Fisher,
+    GradNorm,
+    Knas,
     Naswot,
+    Plain,
     Score,
     Snip,
+    Zico,
 )
 
 EPS = float(np.finfo(np.float64).eps)
@@ -62,14 +67,20 @@ SCORES: dict[str, Case] = {
     "az_expressivity": Case(AzExpressivity(batch_size=4, **OWN), FIRST, "normal"),
     "az_progressivity": Case(AzProgressivity(batch_size=4, **OWN), FIRST, "normal"),
     "az_trainability": Case(AzTrainability(batch_size=4, **OWN), FIRST, "normal"),
+    "plain": Case(Plain(batch_size=4)),
+    "grad_norm_layers": Case(GradNorm(batch_size=4)),
+    "grad_norm_all": Case(GradNorm(batch_size=4, over="all")),
+    "fisher_repeated": Case(Fisher(batch_size=4)),
+    "fisher_channel": Case(Fisher(batch_size=4, per_channel=True)),
+    "zico_2": Case(Zico(batch_size=4, n_batches=2), range(8)),
+    "zico_3": Case(Zico(batch_size=4, n_batches=3), ALL),
+    "knas_sum": Case(Knas(n_samples=4)),
+    "knas_mean": Case(Knas(n_samples=4, over="mean")),
 }
 NOT_YET = {
-    "grasp", "plain", "l2_norm", "grad_norm_layers", "grad_norm_all", "fisher_repeated",
-    "fisher_channel", "synflow", "synflow_bn", "logsynflow", "jacob_cov", "epe_nas",
-    "epe_nas_many", "jacob_cov_noisy", "epe_nas_noisy", "ntk_condition", "linear_regions",
-    "linear_regions_near", "swap", "zen", "zico_2", "zico_3", "knas_sum", "knas_mean",
-    "meco", "macs", "macs_pool1",
-    "macs_poolk2", "macs_thop", "params_weights", "params_all", "live_weights",
+    "l2_norm", "macs", "macs_pool1", "macs_poolk2", "macs_thop", "params_weights", "params_all", "live_weights", "synflow", "synflow_bn", "logsynflow",
+    "grasp", "jacob_cov", "epe_nas", "epe_nas_many", "jacob_cov_noisy", "epe_nas_noisy",
+    "ntk_condition", "linear_regions", "linear_regions_near", "swap", "zen", "meco",
 }  # fmt: skip
 ONLY_NB201 = {"naswot_wrappers"}
 ROWS = {"equal_pair": [0, 0, 1, 2], "one_image": [0], "equal_batches": [0, 1, 2, 3, 0, 1, 2, 3]}

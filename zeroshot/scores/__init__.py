@@ -18,11 +18,15 @@ __all__ = [
     "AzExpressivity",
     "AzProgressivity",
     "AzTrainability",
+    "Fisher",
+    "GradNorm",
     "GradSign",
     "Grouping",
     "Input",
+    "Knas",
     "Loss",
     "Naswot",
+    "Plain",
     "Score",
     "ScoreInfo",
     "ScoreLike",
@@ -30,6 +34,7 @@ __all__ = [
     "Sweet",
     "Variant",
     "XiGsnr",
+    "Zico",
     "list_scores",
     "make_scores",
 ]
@@ -40,11 +45,16 @@ from typing import Any, TypeAlias
 
 from zeroshot.scores.az_nas import AzExpressivity, AzProgressivity, AzTrainability
 from zeroshot.scores.base import LOSSES, Grouping, Input, Loss, Score
+from zeroshot.scores.fisher import Fisher
+from zeroshot.scores.grad_norm import GradNorm
 from zeroshot.scores.gradsign import GradSign
+from zeroshot.scores.knas import Knas
 from zeroshot.scores.naswot import Naswot
+from zeroshot.scores.plain import Plain
 from zeroshot.scores.snip import Snip
 from zeroshot.scores.sweet import Sweet
 from zeroshot.scores.xi_gsnr import VARIANTS, Variant, XiGsnr
+from zeroshot.scores.zico import Zico
 
 _ALL: tuple[type[Score], ...] = (
     XiGsnr,
@@ -55,6 +65,11 @@ _ALL: tuple[type[Score], ...] = (
     AzExpressivity,
     AzProgressivity,
     AzTrainability,
+    Plain,
+    GradNorm,
+    Zico,
+    Knas,
+    Fisher,
 )
 
 SCORES: dict[str, type[Score]] = {score.name: score for score in _ALL}
