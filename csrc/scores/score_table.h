@@ -10,6 +10,10 @@
     SCORE(az_trainability)    \
     SCORE(plain)              \
     SCORE(grad_norm)          \
+    SCORE(l2_norm)            \
     SCORE(zico)               \
     SCORE(knas)               \
-    SCORE(fisher)
+    SCORE(fisher)             \
+    SCORE(flops)              \
+    SCORE(params)             \
+    SCORE(live_weights)

@@ -19,13 +19,17 @@ __all__ = [
     "AzProgressivity",
     "AzTrainability",
     "Fisher",
+    "Flops",
     "GradNorm",
     "GradSign",
     "Grouping",
     "Input",
     "Knas",
+    "L2Norm",
+    "LiveWeights",
     "Loss",
     "Naswot",
+    "Params",
     "Plain",
     "Score",
     "ScoreInfo",
@@ -46,10 +50,14 @@ from typing import Any, TypeAlias
 from zeroshot.scores.az_nas import AzExpressivity, AzProgressivity, AzTrainability
 from zeroshot.scores.base import LOSSES, Grouping, Input, Loss, Score
 from zeroshot.scores.fisher import Fisher
+from zeroshot.scores.flops import Flops
 from zeroshot.scores.grad_norm import GradNorm
 from zeroshot.scores.gradsign import GradSign
 from zeroshot.scores.knas import Knas
+from zeroshot.scores.l2_norm import L2Norm
+from zeroshot.scores.live_weights import LiveWeights
 from zeroshot.scores.naswot import Naswot
+from zeroshot.scores.params import Params
 from zeroshot.scores.plain import Plain
 from zeroshot.scores.snip import Snip
 from zeroshot.scores.sweet import Sweet
@@ -67,9 +75,13 @@ _ALL: tuple[type[Score], ...] = (
     AzTrainability,
     Plain,
     GradNorm,
+    L2Norm,
     Zico,
     Knas,
     Fisher,
+    Flops,
+    Params,
+    LiveWeights,
 )
 
 SCORES: dict[str, type[Score]] = {score.name: score for score in _ALL}
