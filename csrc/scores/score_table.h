@@ -14,6 +14,8 @@
     SCORE(zico)               \
     SCORE(knas)               \
     SCORE(fisher)             \
+    SCORE(synflow)            \
+    SCORE(syncflow)           \
     SCORE(flops)              \
     SCORE(params)             \
     SCORE(live_weights)

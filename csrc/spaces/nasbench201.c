@@ -15,7 +15,8 @@
    zero-cost-nas (Abdelfattah et al., ICLR 2021; GradSign's networks too) builds all five operations on every edge of
    every cell, in the order none, avg_pool, 3x3, 1x1, skip, and runs the chosen one: all networks have the same weights,
    and those of operations that are not chosen get no gradient. Convolutions of its cells have a bias and their batch norm
-   no gamma and beta; stem, residual blocks and head are the same. */
+   no gamma and beta; stem, residual blocks and head are the same. Where a score asks for a network without batch norms,
+   its residual blocks, which have no switch for that, keep theirs; stem, cells and head lose them. */
 #include <stdarg.h>
 #include <stdio.h>
 
@@ -110,10 +111,12 @@ static int add_avg_pool(zs_builder *b, const char *node_name, int x, int size, i
 }
 
 static int add_relu_conv_bn(zs_builder *b, const char *relu, const char *conv, const char *bn, int x, int K, int size,
-                            int stride) {
+                            int stride, bool bn_stays) {
+    zs_attrs attrs = zs_attrs_default();
+    attrs.bn_stays = bn_stays;
     x = zs_add_simple(b, ZS_OP_RELU, relu, x);
     x = zs_add_conv(b, conv, x, K, size, stride);
-    return zs_add_bn(b, bn, x);
+    return zs_builder_add(b, ZS_OP_BATCH_NORM, bn, 1, &x, NULL, &attrs);
 }
 
 static int add_chosen(zs_builder *b, int op, int cell, int source, int node, int x, int K) {
@@ -125,7 +128,7 @@ static int add_chosen(zs_builder *b, int op, int cell, int source, int node, int
     default: ZS_ASSERT(op == CONV_1X1 || op == CONV_3X3);
     }
     return add_relu_conv_bn(b, named("%.48s.relu", prefix.text).text, named("%.48s.conv", prefix.text).text,
-                            named("%.48s.bn", prefix.text).text, x, K, op == CONV_1X1 ? 1 : 3, 1);
+                            named("%.48s.bn", prefix.text).text, x, K, op == CONV_1X1 ? 1 : 3, 1, false);
 }
 
 static int add_plain_relu_conv_bn(zs_builder *b, const char *prefix, int x, int K, int size) {
@@ -167,10 +170,11 @@ static int add_cell(zs_builder *b, zs_space_builder builder, const int *genes, i
 }
 
 /* Halves the map and doubles the width; neither BN nor ReLU on the shortcut, no ReLU after the sum. */
-static int add_residual(zs_builder *b, int stage, int x, int K) {
+static int add_residual(zs_builder *b, zs_space_builder builder, int stage, int x, int K) {
+    const bool bn_stays = builder == ZS_BUILDER_ZEROCOST;
 #define N(part) named("res%d." part, stage).text
-    const int half = add_relu_conv_bn(b, N("relu_a"), N("conv_a"), N("bn_a"), x, K, 3, 2);
-    const int body = add_relu_conv_bn(b, N("relu_b"), N("conv_b"), N("bn_b"), half, K, 3, 1);
+    const int half = add_relu_conv_bn(b, N("relu_a"), N("conv_a"), N("bn_a"), x, K, 3, 2, bn_stays);
+    const int body = add_relu_conv_bn(b, N("relu_b"), N("conv_b"), N("bn_b"), half, K, 3, 1, bn_stays);
     const int pool = add_avg_pool(b, N("pool"), x, 2, 2, 0);
     const int shortcut = zs_add_conv(b, N("down"), pool, K, 1, 1);
     return zs_add_sum(b, N("sum"), 2, (const int[]){shortcut, body});
@@ -202,7 +206,7 @@ static zs_status nasbench201_build(const int *genes, const zs_space_args *args, 
     for (int stage = 0; stage < N_STAGES; stage++) {
         if (stage > 0) {
             K *= 2;
-            x = add_residual(b, stage, x, K);
+            x = add_residual(b, args->builder, stage, x, K);
             zs_builder_set_feature(b, x);
         }
         for (int i = 0; i < args->cells && zs_builder_ok(b); i++) {

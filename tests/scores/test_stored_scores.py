@@ -35,6 +35,7 @@ from zeroshot.scores import (
     Plain,
     Score,
     Snip,
+    SynFlow,
     Zico,
 )
 
@@ -77,6 +78,9 @@ SCORES: dict[str, Case] = {
     "grad_norm_all": Case(GradNorm(batch_size=4, over="all")),
     "fisher_repeated": Case(Fisher(batch_size=4)),
     "fisher_channel": Case(Fisher(batch_size=4, per_channel=True)),
+    "synflow": Case(SynFlow()),
+    "synflow_bn": Case(SynFlow(bn="batch")),
+    "logsynflow": Case(SynFlow(variant="log")),
     "zico_2": Case(Zico(batch_size=4, n_batches=2), range(8)),
     "zico_3": Case(Zico(batch_size=4, n_batches=3), ALL),
     "knas_sum": Case(Knas(n_samples=4)),
@@ -90,7 +94,6 @@ SCORES: dict[str, Case] = {
     "live_weights": Case(LiveWeights()),
 }
 NOT_YET = {
-    "synflow", "synflow_bn", "logsynflow",
     "grasp", "jacob_cov", "epe_nas", "epe_nas_many", "jacob_cov_noisy", "epe_nas_noisy",
     "ntk_condition", "linear_regions", "linear_regions_near", "swap", "zen", "meco",
 }  # fmt: skip

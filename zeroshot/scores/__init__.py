@@ -36,6 +36,8 @@ __all__ = [
     "ScoreLike",
     "Snip",
     "Sweet",
+    "SynFlow",
+    "SyncFlow",
     "Variant",
     "XiGsnr",
     "Zico",
@@ -61,6 +63,8 @@ from zeroshot.scores.params import Params
 from zeroshot.scores.plain import Plain
 from zeroshot.scores.snip import Snip
 from zeroshot.scores.sweet import Sweet
+from zeroshot.scores.syncflow import SyncFlow
+from zeroshot.scores.synflow import SynFlow
 from zeroshot.scores.xi_gsnr import VARIANTS, Variant, XiGsnr
 from zeroshot.scores.zico import Zico
 
@@ -79,6 +83,8 @@ _ALL: tuple[type[Score], ...] = (
     Zico,
     Knas,
     Fisher,
+    SynFlow,
+    SyncFlow,
     Flops,
     Params,
     LiveWeights,
