@@ -7,4 +7,6 @@
     SCORE(naswot)             \
     SCORE(az_expressivity)    \
     SCORE(az_progressivity)   \
-    SCORE(az_trainability)
+    SCORE(az_trainability)          \
+    SCORE(jacob_cov)          \
+    SCORE(epe_nas)

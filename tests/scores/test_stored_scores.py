@@ -24,6 +24,8 @@ from zeroshot.scores import (
     AzExpressivity,
     AzProgressivity,
     AzTrainability,
+    EpeNas,
+    JacobCov,
     Naswot,
     Score,
     Snip,
@@ -62,14 +64,20 @@ SCORES: dict[str, Case] = {
     "az_expressivity": Case(AzExpressivity(batch_size=4, **OWN), FIRST, "normal"),
     "az_progressivity": Case(AzProgressivity(batch_size=4, **OWN), FIRST, "normal"),
     "az_trainability": Case(AzTrainability(batch_size=4, **OWN), FIRST, "normal"),
+    "jacob_cov": Case(JacobCov(batch_size=12), ALL),
+    "jacob_cov_noisy": Case(JacobCov(batch_size=12), ALL, "noisy"),
+    "epe_nas": Case(EpeNas(batch_size=12), ALL),
+    "epe_nas_many": Case(EpeNas(batch_size=12, many=True), ALL),
+    "epe_nas_noisy": Case(EpeNas(batch_size=12), ALL, "noisy"),
 }
 NOT_YET = {
     "grasp", "plain", "l2_norm", "grad_norm_layers", "grad_norm_all", "fisher_repeated",
-    "fisher_channel", "synflow", "synflow_bn", "logsynflow", "jacob_cov", "epe_nas",
-    "epe_nas_many", "jacob_cov_noisy", "epe_nas_noisy", "ntk_condition", "linear_regions",
-    "linear_regions_near", "swap", "zen", "zico_2", "zico_3", "knas_sum", "knas_mean",
-    "meco", "macs", "macs_pool1",
+    "fisher_channel", "synflow", "synflow_bn", "logsynflow",
+
+    "zico_2", "zico_3", "knas_sum", "knas_mean",
+    "macs", "macs_pool1",
     "macs_poolk2", "macs_thop", "params_weights", "params_all", "live_weights",
+    "linear_regions", "linear_regions_near", "swap", "zen", "meco", "ntk_condition",
 }  # fmt: skip
 ONLY_NB201 = {"naswot_wrappers"}
 ROWS = {"equal_pair": [0, 0, 1, 2], "one_image": [0], "equal_batches": [0, 1, 2, 3, 0, 1, 2, 3]}

@@ -18,9 +18,11 @@ __all__ = [
     "AzExpressivity",
     "AzProgressivity",
     "AzTrainability",
+    "EpeNas",
     "GradSign",
     "Grouping",
     "Input",
+    "JacobCov",
     "Loss",
     "Naswot",
     "Score",
@@ -40,7 +42,9 @@ from typing import Any, TypeAlias
 
 from zeroshot.scores.az_nas import AzExpressivity, AzProgressivity, AzTrainability
 from zeroshot.scores.base import LOSSES, Grouping, Input, Loss, Score
+from zeroshot.scores.epe_nas import EpeNas
 from zeroshot.scores.gradsign import GradSign
+from zeroshot.scores.jacob_cov import JacobCov
 from zeroshot.scores.naswot import Naswot
 from zeroshot.scores.snip import Snip
 from zeroshot.scores.sweet import Sweet
@@ -55,6 +59,8 @@ _ALL: tuple[type[Score], ...] = (
     AzExpressivity,
     AzProgressivity,
     AzTrainability,
+    JacobCov,
+    EpeNas,
 )
 
 SCORES: dict[str, type[Score]] = {score.name: score for score in _ALL}
