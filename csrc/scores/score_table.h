@@ -9,4 +9,5 @@
     SCORE(az_progressivity)   \
     SCORE(az_trainability)          \
     SCORE(jacob_cov)          \
-    SCORE(epe_nas)
+    SCORE(epe_nas)            \
+    SCORE(linear_regions)

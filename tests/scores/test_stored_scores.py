@@ -26,6 +26,7 @@ from zeroshot.scores import (
     AzTrainability,
     EpeNas,
     JacobCov,
+    LinearRegions,
     Naswot,
     Score,
     Snip,
@@ -69,6 +70,8 @@ SCORES: dict[str, Case] = {
     "epe_nas": Case(EpeNas(batch_size=12), ALL),
     "epe_nas_many": Case(EpeNas(batch_size=12, many=True), ALL),
     "epe_nas_noisy": Case(EpeNas(batch_size=12), ALL, "noisy"),
+    "linear_regions": Case(LinearRegions(batch_size=12), ALL),
+    "linear_regions_near": Case(LinearRegions(batch_size=16), range(16), "near"),
 }
 NOT_YET = {
     "grasp", "plain", "l2_norm", "grad_norm_layers", "grad_norm_all", "fisher_repeated",
@@ -77,7 +80,7 @@ NOT_YET = {
     "zico_2", "zico_3", "knas_sum", "knas_mean",
     "macs", "macs_pool1",
     "macs_poolk2", "macs_thop", "params_weights", "params_all", "live_weights",
-    "linear_regions", "linear_regions_near", "swap", "zen", "meco", "ntk_condition",
+    "swap", "zen", "meco", "ntk_condition",
 }  # fmt: skip
 ONLY_NB201 = {"naswot_wrappers"}
 ROWS = {"equal_pair": [0, 0, 1, 2], "one_image": [0], "equal_batches": [0, 1, 2, 3, 0, 1, 2, 3]}

@@ -23,6 +23,7 @@ __all__ = [
     "Grouping",
     "Input",
     "JacobCov",
+    "LinearRegions",
     "Loss",
     "Naswot",
     "Score",
@@ -45,6 +46,7 @@ from zeroshot.scores.base import LOSSES, Grouping, Input, Loss, Score
 from zeroshot.scores.epe_nas import EpeNas
 from zeroshot.scores.gradsign import GradSign
 from zeroshot.scores.jacob_cov import JacobCov
+from zeroshot.scores.linear_regions import LinearRegions
 from zeroshot.scores.naswot import Naswot
 from zeroshot.scores.snip import Snip
 from zeroshot.scores.sweet import Sweet
@@ -61,6 +63,7 @@ _ALL: tuple[type[Score], ...] = (
     AzTrainability,
     JacobCov,
     EpeNas,
+    LinearRegions,
 )
 
 SCORES: dict[str, type[Score]] = {score.name: score for score in _ALL}
