@@ -10,4 +10,5 @@
     SCORE(az_trainability)          \
     SCORE(jacob_cov)          \
     SCORE(epe_nas)            \
-    SCORE(linear_regions)
+    SCORE(linear_regions)     \
+    SCORE(swap)

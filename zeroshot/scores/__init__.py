@@ -30,6 +30,7 @@ __all__ = [
     "ScoreInfo",
     "ScoreLike",
     "Snip",
+    "Swap",
     "Sweet",
     "Variant",
     "XiGsnr",
@@ -49,6 +50,7 @@ from zeroshot.scores.jacob_cov import JacobCov
 from zeroshot.scores.linear_regions import LinearRegions
 from zeroshot.scores.naswot import Naswot
 from zeroshot.scores.snip import Snip
+from zeroshot.scores.swap import Swap
 from zeroshot.scores.sweet import Sweet
 from zeroshot.scores.xi_gsnr import VARIANTS, Variant, XiGsnr
 
@@ -64,6 +66,7 @@ _ALL: tuple[type[Score], ...] = (
     JacobCov,
     EpeNas,
     LinearRegions,
+    Swap,
 )
 
 SCORES: dict[str, type[Score]] = {score.name: score for score in _ALL}
