@@ -66,11 +66,12 @@ static void find_live(zs_planner *q) {
     memset(path, 0, (size_t)g->n_nodes * sizeof *path);
 
     for (int i = 0; i < g->n_nodes; i++) {
-        const unsigned watch = watch_of(q, i);
+        const unsigned watch = watch_of(q, i) & ~(unsigned)ZS_WATCH_STATS;
         const int shown = shown_by(q, i);
         if (watch) q->shown[shown] |= (uint8_t)watch;
         if (watch & ZS_WATCH_SEED) q->reaches[shown] = true;
         q->needed[shown] = q->needed[shown] || watch;
+        q->needed[i] = q->needed[i] || (watch_of(q, i) & ZS_WATCH_STATS);
     }
     q->reaches[g->n_nodes - 1] = q->needed[g->n_nodes - 1] = true;
     for (int i = g->n_nodes - 1; i > 0; i--) {

@@ -11,4 +11,5 @@
     SCORE(jacob_cov)          \
     SCORE(epe_nas)            \
     SCORE(linear_regions)     \
-    SCORE(swap)
+    SCORE(swap)               \
+    SCORE(zen)

@@ -31,6 +31,7 @@ from zeroshot.scores import (
     Score,
     Snip,
     Swap,
+    Zen,
 )
 
 EPS = float(np.finfo(np.float64).eps)
@@ -74,6 +75,7 @@ SCORES: dict[str, Case] = {
     "linear_regions": Case(LinearRegions(batch_size=12), ALL),
     "linear_regions_near": Case(LinearRegions(batch_size=16), range(16), "near"),
     "swap": Case(Swap(batch_size=12, init=None), ALL),
+    "zen": Case(Zen(batch_size=4, **OWN), range(8), "normal"),
 }
 NOT_YET = {
     "grasp", "plain", "l2_norm", "grad_norm_layers", "grad_norm_all", "fisher_repeated",
@@ -82,7 +84,7 @@ NOT_YET = {
     "zico_2", "zico_3", "knas_sum", "knas_mean",
     "macs", "macs_pool1",
     "macs_poolk2", "macs_thop", "params_weights", "params_all", "live_weights",
-    "zen", "meco", "ntk_condition",
+    "meco", "ntk_condition",
 }  # fmt: skip
 ONLY_NB201 = {"naswot_wrappers"}
 ROWS = {"equal_pair": [0, 0, 1, 2], "one_image": [0], "equal_batches": [0, 1, 2, 3, 0, 1, 2, 3]}

@@ -34,6 +34,7 @@ __all__ = [
     "Sweet",
     "Variant",
     "XiGsnr",
+    "Zen",
     "list_scores",
     "make_scores",
 ]
@@ -53,6 +54,7 @@ from zeroshot.scores.snip import Snip
 from zeroshot.scores.swap import Swap
 from zeroshot.scores.sweet import Sweet
 from zeroshot.scores.xi_gsnr import VARIANTS, Variant, XiGsnr
+from zeroshot.scores.zen import Zen
 
 _ALL: tuple[type[Score], ...] = (
     XiGsnr,
@@ -67,6 +69,7 @@ _ALL: tuple[type[Score], ...] = (
     EpeNas,
     LinearRegions,
     Swap,
+    Zen,
 )
 
 SCORES: dict[str, type[Score]] = {score.name: score for score in _ALL}
