@@ -12,4 +12,5 @@
     SCORE(epe_nas)            \
     SCORE(linear_regions)     \
     SCORE(swap)               \
-    SCORE(zen)
+    SCORE(zen)                \
+    SCORE(meco)

@@ -25,6 +25,7 @@ __all__ = [
     "JacobCov",
     "LinearRegions",
     "Loss",
+    "Meco",
     "Naswot",
     "Score",
     "ScoreInfo",
@@ -49,6 +50,7 @@ from zeroshot.scores.epe_nas import EpeNas
 from zeroshot.scores.gradsign import GradSign
 from zeroshot.scores.jacob_cov import JacobCov
 from zeroshot.scores.linear_regions import LinearRegions
+from zeroshot.scores.meco import Meco
 from zeroshot.scores.naswot import Naswot
 from zeroshot.scores.snip import Snip
 from zeroshot.scores.swap import Swap
@@ -70,6 +72,7 @@ _ALL: tuple[type[Score], ...] = (
     LinearRegions,
     Swap,
     Zen,
+    Meco,
 )
 
 SCORES: dict[str, type[Score]] = {score.name: score for score in _ALL}
