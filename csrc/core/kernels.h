@@ -114,6 +114,7 @@ typedef struct zs_kernels {
     void (*exponents)(size_t n, const void *g, int64_t *counts);
     /* bits[i / 64] bit i % 64 = g[i] > 0; all of the (n + 63) / 64 words are written */
     void (*positive_bits)(size_t n, const void *g, uint64_t *bits);
+    double (*dot)(size_t n, const void *x, const void *y); /* sum of products, both in double */
     size_t (*count_nonfinite)(size_t n, const void *g);
     size_t (*count_nonzero)(size_t n, const void *g); /* NaN counts */
 

@@ -13,4 +13,5 @@
     SCORE(linear_regions)     \
     SCORE(swap)               \
     SCORE(zen)                \
-    SCORE(meco)
+    SCORE(meco)               \
+    SCORE(ntk_condition)

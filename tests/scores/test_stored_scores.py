@@ -29,6 +29,7 @@ from zeroshot.scores import (
     LinearRegions,
     Meco,
     Naswot,
+    NtkCondition,
     Score,
     Snip,
     Swap,
@@ -77,6 +78,7 @@ SCORES: dict[str, Case] = {
     "linear_regions_near": Case(LinearRegions(batch_size=16), range(16), "near"),
     "swap": Case(Swap(batch_size=12, init=None), ALL),
     "zen": Case(Zen(batch_size=4, **OWN), range(8), "normal"),
+    "ntk_condition": Case(NtkCondition(batch_size=12), ALL),
     "meco": Case(Meco(batch_size=4)),
 }
 NOT_YET = {
@@ -86,7 +88,6 @@ NOT_YET = {
     "zico_2", "zico_3", "knas_sum", "knas_mean",
     "macs", "macs_pool1",
     "macs_poolk2", "macs_thop", "params_weights", "params_all", "live_weights",
-    "ntk_condition",
 }  # fmt: skip
 ONLY_NB201 = {"naswot_wrappers"}
 ROWS = {"equal_pair": [0, 0, 1, 2], "one_image": [0], "equal_batches": [0, 1, 2, 3, 0, 1, 2, 3]}

@@ -27,6 +27,7 @@ __all__ = [
     "Loss",
     "Meco",
     "Naswot",
+    "NtkCondition",
     "Score",
     "ScoreInfo",
     "ScoreLike",
@@ -52,6 +53,7 @@ from zeroshot.scores.jacob_cov import JacobCov
 from zeroshot.scores.linear_regions import LinearRegions
 from zeroshot.scores.meco import Meco
 from zeroshot.scores.naswot import Naswot
+from zeroshot.scores.ntk_condition import NtkCondition
 from zeroshot.scores.snip import Snip
 from zeroshot.scores.swap import Swap
 from zeroshot.scores.sweet import Sweet
@@ -73,6 +75,7 @@ _ALL: tuple[type[Score], ...] = (
     Swap,
     Zen,
     Meco,
+    NtkCondition,
 )
 
 SCORES: dict[str, type[Score]] = {score.name: score for score in _ALL}

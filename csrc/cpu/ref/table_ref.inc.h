@@ -35,6 +35,7 @@ const zs_kernels ZS_REF(zs_kernels) = {
     SLOT(histogram),
     SLOT(exponents),
     SLOT(positive_bits),
+    SLOT(dot),
     SLOT(count_nonfinite),
     SLOT(count_nonzero),
     SLOT(load_images),

@@ -1,4 +1,4 @@
-/* Joins of partial gradients, statistics over gradients, and the way in and out of the arena. */
+/* Joins of partial gradients, statistics over gradients, products of gradients, and the way in and out of the arena. */
 
 /* WIDE_RUN wide vectors at a time keep each part's cache lines whole. */
 enum { WIDE_RUN = 4 };
@@ -162,6 +162,19 @@ static void histogram_part(size_t n, const real *g, int n_edges, const double *e
 static void ZS_ISA(histogram)(size_t n, const void *g, int n_edges, const double *edges, int64_t *counts) {
     for (int e = 0; e < n_edges - 1; e += HISTOGRAM_EDGES - 1)
         histogram_part(n, g, n_edges - e < HISTOGRAM_EDGES ? n_edges - e : HISTOGRAM_EDGES, edges + e, counts + e);
+}
+
+static double ZS_ISA(dot)(size_t n, const void *x, const void *y) {
+    const real *p = x, *q = y;
+    wide sum[WIDE_RUN] = {{0}};
+    size_t i = 0;
+    for (; i + WIDE_RUN * WL <= n; i += WIDE_RUN * WL)
+        for (int k = 0; k < WIDE_RUN; k++) sum[k] += w_from_n(p + i + k * WL, WL) * w_from_n(q + i + k * WL, WL);
+    for (; i < n; i += WL) sum[0] += w_from_n(p + i, n - i) * w_from_n(q + i, n - i);
+    const wide all = (sum[0] + sum[1]) + (sum[2] + sum[3]);
+    double total = 0;
+    for (int k = 0; k < WL; k++) total += all[k];
+    return total;
 }
 
 static size_t ZS_ISA(count_nonfinite)(size_t n, const void *g) {
