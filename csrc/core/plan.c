@@ -128,16 +128,20 @@ static void count_readers(zs_planner *q) {
     q->reader[q->p->output] = -1;
 }
 
+/* What leads nowhere runs where it is watched: it counts as a reader of batch norms in any case, so that watching does not
+   change by whom they are applied, and with it the rounding of sums. */
+static bool may_run(const zs_planner *q, int i) { return !q->zero[i] && passes_on(q, i) < 0; }
+
 static bool all_readers_have(const zs_planner *q, int node, unsigned trait) {
     if (node == q->p->output) return false;
     bool any = false;
     for (int i = 1; i < q->g->n_nodes; i++) {
-        if (q->p->nodes[i].kind == ZS_NODE_SKIP) continue;
+        if (q->p->nodes[i].kind == ZS_NODE_SKIP && (trait != ZS_READS_BN || !may_run(q, i))) continue;
         const zs_node *n = node_of(q, i);
         for (int j = 0; j < n->n_inputs; j++)
             if (q->p->edges[n->first_input + j].source == node) {
                 if (!has_trait(q, i, trait)) return false;
-                any = true;
+                any = any || q->p->nodes[i].kind != ZS_NODE_SKIP;
             }
     }
     return any;
