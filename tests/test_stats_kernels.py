@@ -118,6 +118,20 @@ def test_moments_of_equal_gradients(dtype: Any, table: str) -> None:
         assert (values == values[0]).all()
 
 
+@every_table
+@every_dtype
+def test_dot_matches_sum(dtype: Any, table: str) -> None:
+    """Products of floats are exact in double, and so are sums of small integers."""
+    for n in LENGTHS:
+        rng = np.random.default_rng(n)
+        x, y = normal(rng, dtype, n), normal(rng, dtype, n)
+        products = x.astype(np.longdouble) * y.astype(np.longdouble)
+        error = abs(_testing.dot(table, x, y) - float(products.sum()))
+        assert error <= (n + 1) * UNIT[np.dtype(np.float64)] * float(abs(products).sum()), n
+        whole = integers(rng, dtype, n), integers(rng, dtype, n)
+        assert _testing.dot(table, *whole) == (whole[0] * whole[1]).sum(dtype=np.float64), n
+
+
 # ---- exact counts --------------------------------------------------------------------------------
 
 
@@ -212,6 +226,11 @@ def test_counts_match_comparison(dtype: Any, table: str) -> None:
             np.zeros(n, dtype),
             np.ones(n, dtype),
         ):
+            bits = np.full((n + 63) // 64, -1)
+            _testing.positive_bits(table, g, bits)
+            on = np.unpackbits(bits.view(np.uint8), bitorder="little")
+            assert_same(on[:n], g > 0, f"bits of {n}")
+            assert not on[n:].any()
             assert _testing.count_nonfinite(table, g) == np.count_nonzero(~np.isfinite(g)), n
             assert _testing.count_nonzero(table, g) == np.count_nonzero(g), n
 

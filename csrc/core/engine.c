@@ -346,15 +346,16 @@ static void look(zs_engine *e, const zs_phase *phase) {
     const int node = e->plan->nodes[phase->node].shown;
     const bool back = phase->kind == ZS_PHASE_LOOK_BACK, zeros = shown->kind == ZS_NODE_FILL;
     const unsigned side = back ? ZS_WATCH_BACKWARD : ZS_WATCH_FORWARD;
+    const bool shows = e->plan->spec.watch[phase->node] & ~(unsigned)ZS_WATCH_STATS;
     const zs_look l = {.node = phase->node,
                        .watch = e->plan->spec.watch[phase->node] & side,
                        .shape = e->graph->nodes[node].shape,
                        .first_group = e->first_group,
                        .n_groups = e->n_groups,
                        .group_size = e->plan->spec.group_size,
-                       .value = zeros ? (zs_view){0} : view_of(e, back ? shown->kept : shown->value),
+                       .value = zeros || !shows ? (zs_view){0} : view_of(e, back ? shown->kept : shown->value),
                        .grad = back ? view_of(e, shown->grad) : (zs_view){0},
-                       .bn = e->calls[node].bn.mean ? &e->calls[node].bn : NULL};
+                       .bn = e->calls[phase->node].bn.mean ? &e->calls[phase->node].bn : NULL};
     e->observer->look(e->observer->self, &l);
 }
 

@@ -116,6 +116,7 @@ typedef struct zs_kernels {
     void (*positive_bits)(size_t n, const void *g, uint64_t *bits);
     /* sums[n - n0][c] = sum over pixels of a * d, products and sums in double */
     void (*product_sums)(zs_shape s, int n0, int n1, const zs_view *a, const zs_view *d, double *sums);
+    double (*dot)(size_t n, const void *x, const void *y); /* sum of products, both in double */
     size_t (*count_nonfinite)(size_t n, const void *g);
     size_t (*count_nonzero)(size_t n, const void *g); /* NaN counts */
 

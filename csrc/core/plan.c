@@ -66,11 +66,12 @@ static void find_live(zs_planner *q) {
     memset(path, 0, (size_t)g->n_nodes * sizeof *path);
 
     for (int i = 0; i < g->n_nodes; i++) {
-        const unsigned watch = watch_of(q, i);
+        const unsigned watch = watch_of(q, i) & ~(unsigned)ZS_WATCH_STATS;
         const int shown = shown_by(q, i);
         if (watch) q->shown[shown] |= (uint8_t)watch;
         if (watch & ZS_WATCH_SEED) q->reaches[shown] = true;
         q->needed[shown] = q->needed[shown] || watch;
+        q->needed[i] = q->needed[i] || (watch_of(q, i) & ZS_WATCH_STATS);
     }
     q->reaches[g->n_nodes - 1] = q->needed[g->n_nodes - 1] = true;
     for (int i = g->n_nodes - 1; i > 0; i--) {
@@ -127,16 +128,20 @@ static void count_readers(zs_planner *q) {
     q->reader[q->p->output] = -1;
 }
 
+/* What leads nowhere runs where it is watched: it counts as a reader of batch norms in any case, so that watching does not
+   change by whom they are applied, and with it the rounding of sums. */
+static bool may_run(const zs_planner *q, int i) { return !q->zero[i] && passes_on(q, i) < 0; }
+
 static bool all_readers_have(const zs_planner *q, int node, unsigned trait) {
     if (node == q->p->output) return false;
     bool any = false;
     for (int i = 1; i < q->g->n_nodes; i++) {
-        if (q->p->nodes[i].kind == ZS_NODE_SKIP) continue;
+        if (q->p->nodes[i].kind == ZS_NODE_SKIP && (trait != ZS_READS_BN || !may_run(q, i))) continue;
         const zs_node *n = node_of(q, i);
         for (int j = 0; j < n->n_inputs; j++)
             if (q->p->edges[n->first_input + j].source == node) {
                 if (!has_trait(q, i, trait)) return false;
-                any = true;
+                any = any || q->p->nodes[i].kind != ZS_NODE_SKIP;
             }
     }
     return any;

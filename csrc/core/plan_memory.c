@@ -29,7 +29,8 @@ void zs_planner_lifetimes(zs_planner *q) {
             const zs_node_plan *np = &p->nodes[i];
             if (kind == ZS_PHASE_LOOK || kind == ZS_PHASE_LOOK_BACK) {
                 const zs_node_plan *shown = &p->nodes[np->shown];
-                if (kind == ZS_PHASE_LOOK) touch(q, shown->value, t);
+                if (kind == ZS_PHASE_LOOK && (watch_of(q, i) & (ZS_WATCH_VALUE | ZS_WATCH_INPUT)))
+                    touch(q, shown->value, t);
                 if (kind == ZS_PHASE_LOOK_BACK) touch(q, shown->grad, t);
                 if (kind == ZS_PHASE_LOOK_BACK && (watch_of(q, i) & ZS_WATCH_PRODUCT)) touch(q, shown->kept, t);
                 continue;

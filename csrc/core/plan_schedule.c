@@ -91,7 +91,10 @@ static void find_forward_tasks(schedule *s) {
     for (int i = 0; i < q->g->n_nodes; i++) {
         if (!(watch_of(q, i) & ZS_WATCH_FORWARD)) continue;
         s->exists[task(i, TASK_LOOK)] = true;
-        waits_for(s, task(i, TASK_LOOK), task(q->p->nodes[i].shown, TASK_VALUE), false);
+        if (watch_of(q, i) & (ZS_WATCH_VALUE | ZS_WATCH_INPUT))
+            waits_for(s, task(i, TASK_LOOK), task(q->p->nodes[i].shown, TASK_VALUE), false);
+        if ((watch_of(q, i) & ZS_WATCH_STATS) && s->exists[task(i, TASK_FORWARD_SUMS)])
+            waits_for(s, task(i, TASK_LOOK), task(i, TASK_FORWARD_SUMS), true);
     }
     const int out = q->p->output;
     s->exists[task(out, TASK_LOSS)] = true;
@@ -271,7 +274,7 @@ static void reset(schedule *s, bool ascending) {
 
 zs_status zs_planner_schedule(zs_planner *q) {
     const size_t n_nodes = (size_t)q->g->n_nodes, n_tasks = n_nodes * N_TASKS;
-    const size_t n_waits = 2 * (size_t)q->g->n_inputs + 7 * n_nodes; /* forward; backward has fewer */
+    const size_t n_waits = 2 * (size_t)q->g->n_inputs + 8 * n_nodes; /* forward; backward has fewer */
     schedule s = {.q = q};
     s.exists = zs_alloc(n_tasks * sizeof *s.exists);
     s.missing = zs_alloc(n_tasks * sizeof *s.missing);

@@ -270,7 +270,8 @@ static void observe(void *self, int tensor, int group, const void *dw) {
     for (int i = 0; i < job->n_runs; i++) {
         const zs_score_run *r = &job->runs[i];
         if (r->pass < 0 || &s->passes[r->pass] != p || !s->states[i][tensor]) continue;
-        if (group < r->n_groups || p->n_sweeps > 0) r->score->observe(r, s->states[i][tensor], t, group, dw);
+        const int number = p->n_sweeps > 0 ? p->sweep : group;
+        if (group < r->n_groups) r->score->observe(r, s->states[i][tensor], t, number, dw);
     }
 }
 
@@ -296,6 +297,7 @@ static zs_status run_backward(job_state *s, pass *p, zs_error *err) {
     while (s->job->runs[run].pass < 0 || &s->passes[s->job->runs[run].pass] != p) run++;
     const zs_score_run *r = &s->job->runs[run];
     for (int sweep = 0; sweep < p->n_sweeps; sweep++) {
+        p->sweep = sweep;
         const int sample = r->score->begin_sweep(r, s->memory[run], sweep);
         if (zs_engine_backward_from(&p->engine, sample, 0, err) != ZS_OK) break;
     }

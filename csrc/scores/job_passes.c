@@ -140,6 +140,7 @@ zs_status zs_job_find_passes(job_state *s, zs_error *err) {
             r->graph = job->graph;
             r->labels = job->sources[r->source].labels;
             r->seed = job->seed;
+            r->kernels = job->kernels[job->dtype];
             const zs_needs needs = zs_job_needs(r);
             r->kernels = job->kernels[needs.float64 ? ZS_F64 : job->dtype];
             if (needs.forward_only != (forward_only != 0)) continue;

@@ -30,7 +30,7 @@ typedef struct pass {
     bool backward;
     zs_params params;
     int n_groups;         /* of all chunks */
-    int n_sweeps;
+    int n_sweeps, sweep;  /* and the one under way */
     bool hessian;
     uint8_t *watch;       /* [n_nodes], or NULL */
     zs_exec exec;

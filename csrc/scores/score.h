@@ -86,6 +86,7 @@ typedef struct zs_score {
 
     /* By tensor; NULL where a score has nothing to do with gradients of parameters. */
     size_t (*state_bytes)(const zs_score_run *run, const zs_tensor *t); /* of one live tensor, zeroed before */
+    /* where a score wants sweeps, `group` is the sweep's number */
     void (*observe)(const zs_score_run *run, void *state, const zs_tensor *t, int group, const void *dw);
     /* the product of the loss's Hessian and the gradient that was observed, after all gradients; may come in parts that
        add up */

@@ -18,4 +18,11 @@
     SCORE(syncflow)           \
     SCORE(flops)              \
     SCORE(params)             \
-    SCORE(live_weights)
+    SCORE(live_weights)       \
+    SCORE(jacob_cov)          \
+    SCORE(epe_nas)            \
+    SCORE(linear_regions)     \
+    SCORE(swap)               \
+    SCORE(zen)                \
+    SCORE(meco)               \
+    SCORE(ntk_condition)

@@ -24,18 +24,25 @@ from zeroshot.scores import (
     AzExpressivity,
     AzProgressivity,
     AzTrainability,
+    EpeNas,
     Fisher,
     Flops,
     GradNorm,
+    JacobCov,
     Knas,
     L2Norm,
+    LinearRegions,
     LiveWeights,
+    Meco,
     Naswot,
+    NtkCondition,
     Params,
     Plain,
     Score,
     Snip,
+    Swap,
     SynFlow,
+    Zen,
     Zico,
 )
 
@@ -92,10 +99,20 @@ SCORES: dict[str, Case] = {
     "params_weights": Case(Params()),
     "params_all": Case(Params(over="all")),
     "live_weights": Case(LiveWeights()),
+    "jacob_cov": Case(JacobCov(batch_size=12), ALL),
+    "jacob_cov_noisy": Case(JacobCov(batch_size=12), ALL, "noisy"),
+    "epe_nas": Case(EpeNas(batch_size=12), ALL),
+    "epe_nas_many": Case(EpeNas(batch_size=12, many=True), ALL),
+    "epe_nas_noisy": Case(EpeNas(batch_size=12), ALL, "noisy"),
+    "linear_regions": Case(LinearRegions(batch_size=12), ALL),
+    "linear_regions_near": Case(LinearRegions(batch_size=16), range(16), "near"),
+    "swap": Case(Swap(batch_size=12, init=None), ALL),
+    "zen": Case(Zen(batch_size=4, **OWN), range(8), "normal"),
+    "ntk_condition": Case(NtkCondition(batch_size=12), ALL),
+    "meco": Case(Meco(batch_size=4)),
 }
 NOT_YET = {
-    "grasp", "jacob_cov", "epe_nas", "epe_nas_many", "jacob_cov_noisy", "epe_nas_noisy",
-    "ntk_condition", "linear_regions", "linear_regions_near", "swap", "zen", "meco",
+    "grasp",
 }  # fmt: skip
 ONLY_NB201 = {"naswot_wrappers"}
 ROWS = {"equal_pair": [0, 0, 1, 2], "one_image": [0], "equal_batches": [0, 1, 2, 3, 0, 1, 2, 3]}

@@ -68,6 +68,12 @@ static void ZS_REF(exponents)(size_t n, const void *g, int64_t *counts) {
     }
 }
 
+static double ZS_REF(dot)(size_t n, const void *x, const void *y) {
+    double sum = 0;
+    for (size_t i = 0; i < n; i++) sum += (double)((const real *)x)[i] * (double)((const real *)y)[i];
+    return sum;
+}
+
 static size_t ZS_REF(count_nonfinite)(size_t n, const void *g) {
     size_t count = 0;
     for (size_t i = 0; i < n; i++) count += (size_t)!isfinite(((const real *)g)[i]);

@@ -36,6 +36,7 @@ const zs_kernels ZS_REF(zs_kernels) = {
     SLOT(exponents),
     SLOT(positive_bits),
     SLOT(product_sums),
+    SLOT(dot),
     SLOT(count_nonfinite),
     SLOT(count_nonzero),
     SLOT(load_images),

@@ -195,6 +195,19 @@ static void ZS_ISA(histogram)(size_t n, const void *g, int n_edges, const double
         histogram_part(n, g, n_edges - e < HISTOGRAM_EDGES ? n_edges - e : HISTOGRAM_EDGES, edges + e, counts + e);
 }
 
+static double ZS_ISA(dot)(size_t n, const void *x, const void *y) {
+    const real *p = x, *q = y;
+    wide sum[WIDE_RUN] = {{0}};
+    size_t i = 0;
+    for (; i + WIDE_RUN * WL <= n; i += WIDE_RUN * WL)
+        for (int k = 0; k < WIDE_RUN; k++) sum[k] += w_from_n(p + i + k * WL, WL) * w_from_n(q + i + k * WL, WL);
+    for (; i < n; i += WL) sum[0] += w_from_n(p + i, n - i) * w_from_n(q + i, n - i);
+    const wide all = (sum[0] + sum[1]) + (sum[2] + sum[3]);
+    double total = 0;
+    for (int k = 0; k < WL; k++) total += all[k];
+    return total;
+}
+
 static size_t ZS_ISA(count_nonfinite)(size_t n, const void *g) {
     ints sum = {0};
     for (size_t i = 0; i < n; i += VL) {

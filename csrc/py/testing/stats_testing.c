@@ -1,4 +1,4 @@
-/* zeroshot._testing: what scores gather from gradients: joined parts, moments, signs, histograms, counts. */
+/* zeroshot._testing: what scores gather from gradients: joined parts, moments, signs, histograms, counts, products. */
 #include "py/testing/arguments.h"
 
 static PyObject *join(PyObject *module, PyObject *args, PyObject *kwargs) {
@@ -87,6 +87,29 @@ static PyObject *product_sums(PyObject *module, PyObject *args, PyObject *kwargs
     Py_RETURN_NONE;
 }
 
+static PyObject *dot(PyObject *module, PyObject *args, PyObject *kwargs) {
+    (void)module;
+    zs_kernel_call c = ZS_KERNEL_CALL;
+    zs_array x, y;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "sO&O&:dot", ZS_NAMES("table", "x", "y"), &c.table, zs_dense, &x,
+                                     zs_dense, &y) ||
+        !zs_find_table(&c, x.type) || !zs_expect(zs_is(&y, x.type, x.n), "y of the size and type of x"))
+        return NULL;
+    return PyFloat_FromDouble(c.k.dot(x.n, x.v.p, y.v.p));
+}
+
+static PyObject *positive_bits(PyObject *module, PyObject *args, PyObject *kwargs) {
+    (void)module;
+    zs_kernel_call c = ZS_KERNEL_CALL;
+    zs_array g, bits;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "sO&O&:positive_bits", ZS_NAMES("table", "g", "bits"), &c.table,
+                                     zs_dense, &g, zs_dense_out, &bits) ||
+        !zs_find_table(&c, g.type) || !zs_expect(zs_is(&bits, NPY_INT64, (g.n + 63) / 64), "an int64 for 64 elements"))
+        return NULL;
+    c.k.positive_bits(g.n, g.v.p, bits.v.p);
+    Py_RETURN_NONE;
+}
+
 static PyObject *count_of(PyObject *args, PyObject *kwargs, bool is_nonfinite) {
     zs_kernel_call c = ZS_KERNEL_CALL;
     zs_array g;
@@ -107,7 +130,8 @@ static PyObject *count_nonzero(PyObject *module, PyObject *args, PyObject *kwarg
 }
 
 PyMethodDef zs_testing_stats[] = {
-    ZS_KERNEL(join),       ZS_KERNEL(moments),      ZS_KERNEL(signs),           ZS_KERNEL(histogram),
-    ZS_KERNEL(exponents),  ZS_KERNEL(product_sums), ZS_KERNEL(count_nonfinite), ZS_KERNEL(count_nonzero),
-    {NULL, NULL, 0, NULL},
+    ZS_KERNEL(join),          ZS_KERNEL(moments),       ZS_KERNEL(signs),
+    ZS_KERNEL(histogram),     ZS_KERNEL(exponents),     ZS_KERNEL(product_sums),
+    ZS_KERNEL(dot),           ZS_KERNEL(positive_bits), ZS_KERNEL(count_nonfinite),
+    ZS_KERNEL(count_nonzero), {NULL, NULL, 0, NULL},
 };
