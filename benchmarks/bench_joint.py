@@ -19,12 +19,13 @@ import sys
 import time
 from dataclasses import dataclass
 from functools import partial
+from operator import attrgetter
 from pathlib import Path
 from statistics import geometric_mean
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from bench_scores import Data, bench_archs, difference, make_data
+from bench_scores import SWEET, Data, bench_archs, difference, make_data
 from record import append, commit, machine, now, starting_load
 
 if TYPE_CHECKING:
@@ -34,7 +35,9 @@ __all__ = ["JOINT", "Row", "main"]
 
 JOINT = "joint"
 SCORES = ("xi_gsnr", "gradsign", "sweet", "snip", "grad_norm", "naswot")
+FIRST_PASS = {"sweet", "snip", "grad_norm"}  # of the gradients of xi_gsnr's first batch
 SEED = 0  # of the weights
+QUIET = 0.1  # processors that others may keep busy
 
 
 class Timed(NamedTuple):
@@ -71,6 +74,7 @@ class Row:
     ratio_low: float
     ratio_high: float
     cpu_ratio: float  # the same of processor times
+    shared_ratio: float  # of times, if PyTorch had the scores of one gradient for nothing
     ours_vs_released: float  # largest relative difference of values
 
 
@@ -86,7 +90,7 @@ def ours(score: str, names: Sequence[str], arch: str, data: Data, threads: int) 
     parameters: dict[str, dict[str, Any]] = {
         "xi_gsnr": {"batch_size": data.batch_size},
         "gradsign": {"n_samples": data.batch_size},
-        "sweet": {"lo": 1e-4, "hi": 5e-4, "batch_size": data.batch_size},
+        "sweet": {**SWEET, "batch_size": data.batch_size},
         "naswot": {"which": "wrappers", "batch_size": data.batch_size},
     }
     usual = {"batch_size": data.batch_size}
@@ -137,6 +141,12 @@ def busy_seconds() -> float:
         return float("nan")
 
 
+def together(parts: Sequence[Timed]) -> Timed:
+    """One after another."""
+    values = [value for part in parts for value in part.values]
+    return Timed(sum(part.wall for part in parts), sum(part.cpu for part in parts), values)
+
+
 def measure(
     archs: Sequence[str], names: Sequence[str], data: Data, threads: int, repeats: int
 ) -> Times:
@@ -151,12 +161,10 @@ def measure(
                 runs["ours", name] = partial(ours, name, names, arch, data, threads)
                 runs["released", name] = partial(released, name, arch, data, threads)
             turn = {key: timed(run) for key, run in runs.items()}
-            parts = [turn["released", name] for name in names]
-            turn["released", JOINT] = Timed(
-                sum(part.wall for part in parts),
-                sum(part.cpu for part in parts),
-                [value for part in parts for value in part.values],
-            )
+            turn["released", JOINT] = together([turn["released", name] for name in names])
+            kept = [name for name in names if name not in FIRST_PASS]
+            turn["shared", JOINT] = together([turn["released", name] for name in kept])
+            turn.update({("shared", name): turn["released", name] for name in names})
             for (side, name), result in turn.items():
                 times.setdefault((side, name, arch), []).append(result)
             one, other = turn["ours", JOINT].wall, turn["released", JOINT].wall
@@ -165,42 +173,48 @@ def measure(
     return times
 
 
-def ratios(
-    times: Times, score: str, archs: Sequence[str], cost: Callable[[Timed], float]
-) -> tuple[list[float], float, float]:
-    """Released over ours by cell, and both sums; each cell's fastest turns."""
-    low = {
-        side: [min(map(cost, times[side, score, arch])) for arch in archs]
-        for side in ("ours", "released")
-    }
-    over = [b / a for a, b in zip(low["ours"], low["released"], strict=True)]
-    return over, sum(low["ours"]), sum(low["released"])
-
-
 def rows_of(
     times: Times, archs: Sequence[str], names: Sequence[str], fixed: dict[str, Any]
 ) -> list[Row]:
+    def of(side: str, score: str, cost: str) -> list[float]:
+        """Fastest turns, by cell."""
+        return [min(map(attrgetter(cost), times[side, score, arch])) for arch in archs]
+
+    def over(side: str, score: str, cost: str) -> list[float]:
+        pairs = zip(of(side, score, cost), of("ours", score, cost), strict=True)
+        return [theirs / mine for theirs, mine in pairs]
+
     rows = []
     for score in (JOINT, *names):
-        wall, ours_s, released_s = ratios(times, score, archs, lambda t: t.wall)
-        cpu, _, _ = ratios(times, score, archs, lambda t: t.cpu)
+        ratio = over("released", score, "wall")
         gaps = [
             difference(times["ours", score, a][-1].values, times["released", score, a][-1].values)
             for a in archs
         ]
         row = Row(
             score=score,
-            ours_s=ours_s,
-            released_s=released_s,
-            ratio=geometric_mean(wall),
-            ratio_low=min(wall),
-            ratio_high=max(wall),
-            cpu_ratio=geometric_mean(cpu),
+            ours_s=sum(of("ours", score, "wall")),
+            released_s=sum(of("released", score, "wall")),
+            ratio=geometric_mean(ratio),
+            ratio_low=min(ratio),
+            ratio_high=max(ratio),
+            cpu_ratio=geometric_mean(over("released", score, "cpu")),
+            shared_ratio=geometric_mean(over("shared", score, "wall")),
             ours_vs_released=max(gaps),
             **fixed,
         )
         rows.append(row)
     return rows
+
+
+def line(row: Row) -> str:
+    """The row in words."""
+    return (
+        f"{row.score:10} {row.threads} thread(s) {row.ours_s:8.3f} s {row.released_s:8.3f} s "
+        f"{row.ratio:6.2f} x ({row.ratio_low:.2f} to {row.ratio_high:.2f}); processor time "
+        f"{row.cpu_ratio:.2f} x; passes shared {row.shared_ratio:.2f} x; "
+        f"values differ by {row.ours_vs_released:.0e}"
+    )
 
 
 # ---------------------------------------------------------------------------------------------
@@ -267,11 +281,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         }
         for row in rows_of(times, archs, names, fixed):
             append(args.out / "bench_joint.csv", row)
+            summary.append(line(row))
+        if not fixed["others_busy"] <= QUIET:
             summary.append(
-                f"{row.score:10} {threads} thread(s) {row.ours_s:8.3f} s {row.released_s:8.3f} s "
-                f"{row.ratio:6.2f} x ({row.ratio_low:.2f} to {row.ratio_high:.2f}), processor time "
-                f"{row.cpu_ratio:.2f} x, others busy {row.others_busy:.2f}, values differ by "
-                f"{row.ours_vs_released:.0e}"
+                f"WARNING: other processes kept {fixed['others_busy']:.2f} processors busy; "
+                f"the rows of {threads} thread(s) are no evidence"
             )
     print(f"== {len(archs)} cells, load {load:.2f} at the start", *summary, sep="\n")
     return 0
