@@ -71,7 +71,7 @@ def scores(args: argparse.Namespace) -> int:
         return 0
     for i, score in enumerate(listing):
         defaults = ", ".join(f"{k}={v}" for k, v in score["defaults"].items())
-        print("\n" * (i > 0) + f"{score['name']:10} {score['about']}")
+        print("\n" * (i > 0) + f"{score['name']}\n  {score['about']}")
         for key in ("needs", "range", "direction"):
             print(f"  {key:9} {score[key]}")
         print(textwrap.fill(f"  defaults  {defaults}", 96, subsequent_indent=" " * 12))

@@ -1,0 +1,302 @@
+"""Every score on NAS-Bench-201 cells: rank correlation with accuracy, and with published scores.
+
+    python benchmarks/validate_scores.py accuracy  --images I.npz --table nasbench201.csv.gz
+    python benchmarks/validate_scores.py published --images I.npz --table nasbench201.csv.gz \\
+        --scores nasbench201_reference_scores_large.csv.gz
+
+`accuracy` draws random cells and sets each score beside the test accuracy after 200 epochs:
+Spearman's rho with a 95 % bootstrap interval over cells, Kendall's tau-b, the published rho, and
+the partial rank correlation given live weights: what is left of it once the number of weights on a
+path to the logits is known. `published` makes the scores of zero-cost-nas with its own builder of
+networks and compares them, cell by cell, with values that others computed (columns `dataset`,
+`index` and one a score).
+
+Scores are kept in a file of JSON lines (`--keep`), so a run that was stopped goes on. Writes
+results/validate_scores_<mode>.csv. Needs SciPy (the extra `stats`).
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import math
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from record import commit, machine
+from scipy import stats
+from validate_nasbench201 import RESULTS, interval, read_images, read_table
+
+import zeroshot
+from zeroshot import data
+from zeroshot.scores import SCORES, Score
+from zeroshot.spaces import nasbench201
+
+Array = NDArray[np.float64]
+
+# Name in a result: the score, its arguments, the method's name in the published tables.
+ACCURACY: dict[str, tuple[str, dict[str, Any], str | None]] = {
+    "xi_gsnr": ("xi_gsnr", {}, None),
+    "xi_gsnr_accumulated": ("xi_gsnr", {"accumulate": True}, "xi-GSNR"),
+    "gradsign": ("gradsign", {}, "GradSign"),
+    "sweet": ("sweet", {}, "Sweetimator"),
+    "snip": ("snip", {}, "SNIP"),
+    "grasp": ("grasp", {}, "GraSP"),
+    "grad_norm": ("grad_norm", {}, "GradNorm"),
+    "plain": ("plain", {}, None),
+    "l2_norm": ("l2_norm", {}, None),
+    "fisher": ("fisher", {}, "Fisher"),
+    "synflow": ("synflow", {}, "SynFlow"),
+    "synflow_bn": ("synflow", {"bn": "batch"}, None),
+    "logsynflow": ("synflow", {"variant": "log"}, None),
+    "syncflow": ("syncflow", {}, None),
+    "naswot": ("naswot", {}, None),
+    "naswot_wrappers": ("naswot", {"which": "wrappers"}, "NASWOT"),
+    "jacob_cov": ("jacob_cov", {}, None),
+    "epe_nas": ("epe_nas", {}, None),
+    "ntk_condition": ("ntk_condition", {"batch_size": 16}, None),
+    "linear_regions": ("linear_regions", {}, None),
+    "swap": ("swap", {"batch_size": 16}, None),
+    "zen": ("zen", {}, "Zen-Score"),
+    "zico": ("zico", {"n_batches": 2}, "ZiCo"),
+    "knas": ("knas", {}, None),
+    "az_expressivity": ("az_expressivity", {}, None),
+    "az_progressivity": ("az_progressivity", {}, None),
+    "az_trainability": ("az_trainability", {}, None),
+    "meco": ("meco", {}, None),
+    "flops": ("flops", {"convention": "thop"}, "FLOPs"),
+    "params": ("params", {}, "Parameters"),
+    "live_weights": ("live_weights", {}, None),
+}
+# Those that zero-cost-nas and NASLib computed; name there, score, arguments.
+PUBLISHED: dict[str, tuple[str, dict[str, Any]]] = {
+    "params": ("params", {}),
+    "flops": ("flops", {"convention": "macs"}),
+    "synflow": ("synflow", {}),
+    "snip": ("snip", {}),
+    "grad_norm": ("grad_norm", {}),
+    "fisher": ("fisher", {}),
+    "nwot": ("naswot", {"which": "wrappers"}),
+    "grasp": ("grasp", {}),
+    "plain": ("plain", {}),
+    "l2_norm": ("l2_norm", {}),
+    "jacov": ("jacob_cov", {}),
+    "epe_nas": ("epe_nas", {}),
+    "zen": ("zen", {}),
+}
+# Spearman between two independent runs of others (both half tables of the published scores).
+REPEATABILITY = {
+    "params": 1.0, "flops": 1.0, "synflow": 0.9998, "nwot": 0.992, "snip": 0.990,
+    "grad_norm": 0.990, "fisher": 0.983, "l2_norm": 0.947, "jacov": 0.929, "grasp": 0.692,
+    "plain": 0.177, "epe_nas": 0.017,
+}  # fmt: skip
+WANTED = {
+    "params": 0.97, "synflow": 0.97, "snip": 0.97, "grad_norm": 0.97, "nwot": 0.95, "fisher": 0.95,
+}  # fmt: skip
+# Spearman's rho on CIFAR-10, all 15,625 cells, of Sun et al. (ICCV 2023), Table 1; Sweetimator and
+# Fisher of Yang et al. (2023), Table 1.
+PAPER = {
+    "xi-GSNR": 0.845, "GradSign": 0.808, "Sweetimator": 0.888, "SNIP": 0.638, "GraSP": 0.551,
+    "GradNorm": 0.637, "Fisher": 0.546, "SynFlow": 0.777, "NASWOT": 0.691, "Zen-Score": 0.251,
+    "ZiCo": 0.800, "FLOPs": 0.733, "Parameters": 0.751,
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class AccuracyRow:
+    """A score beside accuracy."""
+
+    score: str
+    cells: int
+    undefined: int
+    spearman: float
+    low: float
+    high: float
+    kendall: float
+    published: float | None
+    given_live_weights: float
+    machine: str
+    commit: str
+
+
+@dataclass(frozen=True)
+class PublishedRow:
+    """A score beside values that others computed."""
+
+    score: str
+    cells: int
+    undefined: int
+    spearman: float
+    low: float
+    high: float
+    wanted: float | None
+    repeatability: float | None
+    machine: str
+    commit: str
+
+
+def make(label: str, name: str, arguments: dict[str, Any]) -> Score:
+    return SCORES[name](label=label, **arguments)
+
+
+def partial(x: Array, y: Array, given: Array) -> float:
+    """Spearman's rho of x and y with the ranks of `given` taken out of both."""
+    xy, xz, yz = (stats.spearmanr(a, b).statistic for a, b in ((x, y), (x, given), (y, given)))
+    left = (1 - xz**2) * (1 - yz**2)
+    return float((xy - xz * yz) / math.sqrt(left)) if left > 1e-12 else math.nan
+
+
+def kept(path: Path) -> dict[int, dict[str, float]]:
+    """Values by cell of what was done before; a line that was cut short counts as not done."""
+    found = {}
+    for line in path.read_text().splitlines() if path.exists() else []:
+        try:
+            record = json.loads(line)
+        except json.JSONDecodeError:
+            continue
+        found[int(record["index"])] = {k: float(v) for k, v in record["values"].items()}
+    return found
+
+
+def score_cells(
+    path: Path, cells: Sequence[int], x: Any, y: Any, scores: list[Score], **options: Any
+) -> dict[int, dict[str, float]]:
+    """Values of all cells, from the file where they are there."""
+    done = kept(path)
+    labels = {one.label for one in scores}
+    left = [i for i in cells if not labels <= set(done.get(i, {}))]
+    begin = time.perf_counter()
+    archs = [nasbench201.from_index(i) for i in left]
+    stream = zeroshot.score_iter(archs, x, y, scores=scores, **options)
+    with path.open("a") as file:
+        for number, (position, result) in enumerate(stream, start=1):
+            index = left[position]
+            if result.status == "failed":
+                raise RuntimeError(f"cell {index}: {result.reason}")
+            values = {
+                label: math.nan if one.status in ("undefined", "nonfinite") else one.value
+                for label, one in result.scores.items()
+            }
+            done[index] = {**done.get(index, {}), **values}
+            file.write(json.dumps({"index": index, "values": done[index]}) + "\n")
+            file.flush()
+            if number % 20 == 0:
+                rate = (time.perf_counter() - begin) / number
+                print(f"{number} of {len(left)} cells, {rate:.2f} s each", flush=True)
+    return {i: done[i] for i in cells}
+
+
+def write(path: Path, rows: Sequence[AccuracyRow] | Sequence[PublishedRow]) -> None:
+    path.parent.mkdir(exist_ok=True)
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, asdict(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(
+            {k: f"{v:.4f}" if isinstance(v, float) else v for k, v in asdict(row).items()}
+            for row in rows
+        )
+
+
+def accuracy(args: argparse.Namespace) -> None:
+    table = {int(row["index"]): float(row["cifar10_test"]) for row in read_table(args.table)}
+    drawn = np.random.default_rng(1).choice(15625, args.cells, replace=False)
+    cells = [int(i) for i in drawn]
+    x, y = images(args, n_batches=8)
+    wanted = {label: known for label, known in ACCURACY.items() if known[0] in SCORES}
+    scores = [make(label, name, options) for label, (name, options, _) in wanted.items()]
+    done = score_cells(args.keep, cells, x, y, scores, n_threads=args.threads)
+    target = np.array([table[i] for i in cells])
+    live = np.array([done[i]["live_weights"] for i in cells])
+    rows = []
+    for label, (name, _, method) in wanted.items():
+        sign = -1.0 if SCORES[name].direction.startswith("smaller") else 1.0
+        values = sign * np.array([done[i][label] for i in cells])
+        ok = np.isfinite(values)
+        low, high = interval(values[ok], target[ok])
+        rows.append(
+            AccuracyRow(
+                score=label,
+                cells=int(ok.sum()),
+                undefined=int((~ok).sum()),
+                spearman=float(stats.spearmanr(values[ok], target[ok]).statistic),
+                low=low,
+                high=high,
+                kendall=float(stats.kendalltau(values[ok], target[ok]).statistic),
+                published=PAPER[method] if method else None,
+                given_live_weights=partial(values[ok], target[ok], live[ok]),
+                machine=machine(),
+                commit=commit(),
+            )
+        )
+        print(rows[-1], flush=True)
+    write(RESULTS / "validate_scores_accuracy.csv", rows)
+
+
+def published(args: argparse.Namespace) -> None:
+    others = {
+        int(row["index"]): row for row in read_table(args.scores) if row["dataset"] == "cifar10"
+    }
+    drawn = np.random.default_rng(2).choice(sorted(others), args.cells, replace=False)
+    cells = [int(i) for i in drawn]
+    x, y = images(args, n_batches=1)
+    wanted = {label: known for label, known in PUBLISHED.items() if known[0] in SCORES}
+    scores = [make(label, name, options) for label, (name, options) in wanted.items()]
+    done = score_cells(args.keep, cells, x, y, scores, n_threads=args.threads, builder="zerocost")
+    rows = []
+    for label in wanted:
+        ours = np.array([done[i][label] for i in cells])
+        theirs = np.array([float(others[i][label] or "nan") for i in cells])
+        ok = np.isfinite(ours) & np.isfinite(theirs)
+        low, high = interval(ours[ok], theirs[ok])
+        rows.append(
+            PublishedRow(
+                score=label,
+                cells=int(ok.sum()),
+                undefined=int((~ok).sum()),
+                spearman=float(stats.spearmanr(ours[ok], theirs[ok]).statistic),
+                low=low,
+                high=high,
+                wanted=WANTED.get(label),
+                repeatability=REPEATABILITY.get(label),
+                machine=machine(),
+                commit=commit(),
+            )
+        )
+        print(rows[-1], flush=True)
+    write(RESULTS / "validate_scores_published.csv", rows)
+
+
+def images(args: argparse.Namespace, n_batches: int) -> tuple[Any, Any]:
+    drawn = data.draw_batches(
+        read_images(args.images), batch_size=64, n_batches=n_batches, seed=1, preset="cifar10"
+    )
+    return drawn.x, drawn.y
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    modes = parser.add_subparsers(required=True, metavar="accuracy | published")
+    for run, cells in ((accuracy, 1000), (published, 200)):
+        mode = modes.add_parser(run.__name__)
+        mode.set_defaults(run=run)
+        mode.add_argument("--images", type=Path, required=True)
+        mode.add_argument("--table", type=Path, required=True)
+        mode.add_argument("--scores", type=Path, required=run is published)
+        mode.add_argument("--cells", type=int, default=cells)
+        mode.add_argument("--threads", type=int, default=os.cpu_count())
+        mode.add_argument("--keep", type=Path, default=Path(f"validate_{run.__name__}.jsonl"))
+    args = parser.parse_args()
+    args.run(args)
+
+
+if __name__ == "__main__":
+    main()
