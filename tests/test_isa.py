@@ -50,6 +50,7 @@ MULTIPLIES_AND_ADDS = {
 MOVES_OR_DECIDES = {
     *("conv2d_algo", "conv2d_packed_bytes", "conv2d_scratch_bytes", "conv2d_pack", "fill_zero"),
     *("load_images", "load_weight", "store_weight", "store_vector"),
+    "hamming",  # popcnt, where there is no vector instruction for it
 }
 
 Code = dict[str, list[str]]  # function -> instructions

@@ -119,6 +119,17 @@ def test_moments_of_equal_gradients(dtype: Any, table: str) -> None:
 
 
 @every_table
+def test_hamming_counts_bits(table: str) -> None:
+    for n in LENGTHS:
+        rng = np.random.default_rng(n)
+        a, b = rng.integers(-(2**63), 2**63, (2, n))
+        b[: n // 3] = a[: n // 3]
+        b[n // 2 :] = ~a[n // 2 :]
+        bits = np.unpackbits((a ^ b).view(np.uint8))
+        assert _testing.hamming(table, a, b) == bits.sum(), n
+
+
+@every_table
 @every_dtype
 def test_dot_matches_sum(dtype: Any, table: str) -> None:
     """Products of floats are exact in double, and so are sums of small integers."""

@@ -114,6 +114,8 @@ typedef struct zs_kernels {
     void (*exponents)(size_t n, const void *g, int64_t *counts);
     /* bits[i / 64] bit i % 64 = g[i] > 0; all of the (n + 63) / 64 words are written */
     void (*positive_bits)(size_t n, const void *g, uint64_t *bits);
+    /* number of bits in which two runs of words differ */
+    int64_t (*hamming)(size_t n_words, const uint64_t *a, const uint64_t *b);
     /* sums[n - n0][c] = sum over pixels of a * d, products and sums in double */
     void (*product_sums)(zs_shape s, int n0, int n1, const zs_view *a, const zs_view *d, double *sums);
     double (*dot)(size_t n, const void *x, const void *y); /* sum of products, both in double */

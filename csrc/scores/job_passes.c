@@ -62,8 +62,19 @@ static bool fits(const pass *p, const pass *wanted) {
            (p->loss == wanted->loss || !p->backward || !wanted->backward);
 }
 
-/* The number of the pass that takes `wanted`, or -1. */
-static int join_pass(job_state *s, pass wanted, zs_error *err) {
+/* Whether a node that the run watches is watched by its input where the pass shows its output, or the other way round:
+   one pass shows one of them. */
+static bool sees_other_side(const job_state *s, const pass *p, const zs_score_run *r) {
+    const unsigned input = ZS_WATCH_INPUT, stats = ZS_WATCH_STATS;
+    for (int i = 0; p->watch && r && r->score->watch && i < s->job->graph->n_nodes; i++) {
+        const unsigned there = p->watch[i] & ~stats, wanted = r->score->watch(r, i) & ~stats;
+        if (there && wanted && ((there ^ wanted) & input)) return true;
+    }
+    return false;
+}
+
+/* The number of the pass that takes `wanted` for a run, or for the sink (NULL); -1: none. */
+static int join_pass(job_state *s, pass wanted, const zs_score_run *r, zs_error *err) {
     const zs_source *source = &s->job->sources[wanted.source];
     const int group_size = wanted.group_size, n_groups = wanted.n_groups;
     if (group_size < 1 || n_groups < 1 || (int64_t)group_size * n_groups > source->n_samples) {
@@ -73,7 +84,7 @@ static int join_pass(job_state *s, pass wanted, zs_error *err) {
     }
     for (int i = 0; i < s->n_passes; i++) {
         pass *p = &s->passes[i];
-        if (!fits(p, &wanted)) continue;
+        if (!fits(p, &wanted) || sees_other_side(s, p, r)) continue;
         if (wanted.backward) p->loss = wanted.loss;
         p->backward = p->backward || wanted.backward;
         p->hessian = p->hessian || wanted.hessian;
@@ -118,7 +129,7 @@ static zs_status join_run(job_state *s, zs_score_run *r, const zs_needs *needs, 
                          .n_groups = r->n_groups,
                          .n_sweeps = needs->n_sweeps,
                          .hessian = needs->hessian};
-    r->pass = join_pass(s, wanted, err);
+    r->pass = join_pass(s, wanted, r, err);
     return err->status;
 }
 
@@ -165,6 +176,6 @@ zs_status zs_job_find_passes(job_state *s, zs_error *err) {
                      .backward = true,
                      .params = ZS_PARAMS_ALL,
                      .sink = true},
-              err);
+              NULL, err);
     return err->status;
 }

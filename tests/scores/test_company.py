@@ -11,6 +11,7 @@ import pytest
 import zeroshot
 from zeroshot import Graph
 from zeroshot.scores import (
+    AzExpressivity,
     EpeNas,
     GradSign,
     JacobCov,
@@ -40,6 +41,7 @@ ALL: tuple[Score, ...] = (
     Zen(batch_size=3, init=None, input="data", bn="identity", label="zen_bare"),
     Naswot(batch_size=6, which="reached", label="reached"),
     GradSign(n_samples=6),
+    AzExpressivity(batch_size=6, init=None, input="data"),
 )
 # In 4 and 5 a convolution that leads nowhere reads the stem's batch norm; otherwise only sums do.
 CELLS = [

@@ -68,6 +68,13 @@ static void ZS_REF(exponents)(size_t n, const void *g, int64_t *counts) {
     }
 }
 
+static int64_t ZS_REF(hamming)(size_t n_words, const uint64_t *a, const uint64_t *b) {
+    int64_t count = 0;
+    for (size_t i = 0; i < n_words; i++)
+        for (uint64_t x = a[i] ^ b[i]; x; x &= x - 1) count++;
+    return count;
+}
+
 static double ZS_REF(dot)(size_t n, const void *x, const void *y) {
     double sum = 0;
     for (size_t i = 0; i < n; i++) sum += (double)((const real *)x)[i] * (double)((const real *)y)[i];

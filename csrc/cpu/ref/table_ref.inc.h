@@ -35,6 +35,7 @@ const zs_kernels ZS_REF(zs_kernels) = {
     SLOT(histogram),
     SLOT(exponents),
     SLOT(positive_bits),
+    SLOT(hamming),
     SLOT(product_sums),
     SLOT(dot),
     SLOT(count_nonfinite),

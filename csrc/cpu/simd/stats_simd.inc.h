@@ -195,6 +195,26 @@ static void ZS_ISA(histogram)(size_t n, const void *g, int n_edges, const double
         histogram_part(n, g, n_edges - e < HISTOGRAM_EDGES ? n_edges - e : HISTOGRAM_EDGES, edges + e, counts + e);
 }
 
+/* One instruction, or sums of ever wider fields, which SSE2 does two words at a time. */
+static inline uint64_t bits_of(uint64_t x) {
+#if defined __POPCNT__ || defined __aarch64__
+    return (uint64_t)__builtin_popcountll(x);
+#else
+    x -= (x >> 1) & 0x5555555555555555u;
+    x = (x & 0x3333333333333333u) + ((x >> 2) & 0x3333333333333333u);
+    x = (x + (x >> 4)) & 0x0F0F0F0F0F0F0F0Fu;
+    x += x >> 8;
+    x += x >> 16;
+    return (x + (x >> 32)) & 0x7F;
+#endif
+}
+
+static int64_t ZS_ISA(hamming)(size_t n_words, const uint64_t *a, const uint64_t *b) {
+    uint64_t count = 0;
+    for (size_t i = 0; i < n_words; i++) count += bits_of(a[i] ^ b[i]);
+    return (int64_t)count;
+}
+
 static double ZS_ISA(dot)(size_t n, const void *x, const void *y) {
     const real *p = x, *q = y;
     wide sum[WIDE_RUN] = {{0}};

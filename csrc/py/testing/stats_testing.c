@@ -110,6 +110,18 @@ static PyObject *positive_bits(PyObject *module, PyObject *args, PyObject *kwarg
     Py_RETURN_NONE;
 }
 
+static PyObject *hamming(PyObject *module, PyObject *args, PyObject *kwargs) {
+    (void)module;
+    zs_kernel_call c = ZS_KERNEL_CALL;
+    zs_array a, b;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "sO&O&:hamming", ZS_NAMES("table", "a", "b"), &c.table, zs_dense, &a,
+                                     zs_dense, &b) ||
+        !zs_find_table(&c, NPY_FLOAT) ||
+        !zs_expect(zs_is(&a, NPY_INT64, a.n) && zs_is(&b, NPY_INT64, a.n), "int64 a and b of one size"))
+        return NULL;
+    return PyLong_FromLongLong(c.k.hamming(a.n, a.v.p, b.v.p));
+}
+
 static PyObject *count_of(PyObject *args, PyObject *kwargs, bool is_nonfinite) {
     zs_kernel_call c = ZS_KERNEL_CALL;
     zs_array g;
@@ -130,8 +142,7 @@ static PyObject *count_nonzero(PyObject *module, PyObject *args, PyObject *kwarg
 }
 
 PyMethodDef zs_testing_stats[] = {
-    ZS_KERNEL(join),          ZS_KERNEL(moments),       ZS_KERNEL(signs),
-    ZS_KERNEL(histogram),     ZS_KERNEL(exponents),     ZS_KERNEL(product_sums),
-    ZS_KERNEL(dot),           ZS_KERNEL(positive_bits), ZS_KERNEL(count_nonfinite),
-    ZS_KERNEL(count_nonzero), {NULL, NULL, 0, NULL},
+    ZS_KERNEL(join),          ZS_KERNEL(moments),         ZS_KERNEL(signs),         ZS_KERNEL(histogram),
+    ZS_KERNEL(exponents),     ZS_KERNEL(product_sums),    ZS_KERNEL(hamming),       ZS_KERNEL(dot),
+    ZS_KERNEL(positive_bits), ZS_KERNEL(count_nonfinite), ZS_KERNEL(count_nonzero), {NULL, NULL, 0, NULL},
 };
