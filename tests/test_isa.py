@@ -51,6 +51,7 @@ MOVES_OR_DECIDES = {
     *("conv2d_algo", "conv2d_packed_bytes", "conv2d_scratch_bytes", "conv2d_pack", "fill_zero"),
     *("load_images", "load_weight", "store_weight", "store_vector"),
     "hamming",  # popcnt, where there is no vector instruction for it
+    "positive_bits",  # compares, and packs the masks
 }
 
 Code = dict[str, list[str]]  # function -> instructions
