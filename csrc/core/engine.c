@@ -81,16 +81,20 @@ static void layout_bn(zs_engine *e, int node, zs_arena *arena) {
     const zs_plan *p = e->plan;
     const size_t C = (size_t)e->graph->nodes[node].shape.C, G = (size_t)p->spec.n_groups;
     const size_t real = zs_dtype_size(p->spec.kernels->dtype);
+    const bool tangent = e->graph->nodes[node].op == ZS_OP_BATCH_NORM_TANGENT;
+    const size_t partials = tangent ? 4 : 2, coefs = tangent ? 5 : 3, back_coefs = tangent ? 12 : 4;
     zs_bn_state s;
-    s.partial = zs_arena_take_array(arena, G * (size_t)p->nodes[node].blocks * 2 * C, sizeof(double));
+    s.partial = zs_arena_take_array(arena, G * (size_t)p->nodes[node].blocks * partials * C, sizeof(double));
     s.mean = zs_arena_take_array(arena, G * C, sizeof(double));
     s.rstd = zs_arena_take_array(arena, G * C, sizeof(double));
     s.d_beta = zs_arena_take_array(arena, G * C, sizeof(double));
     s.d_gamma = zs_arena_take_array(arena, G * C, sizeof(double));
-    s.host = zs_arena_take_array(arena, 4 * C, sizeof(double));
-    s.coef = zs_arena_take_array(arena, G * 3 * C, real);
-    s.coef_bwd = zs_arena_take_array(arena, G * 4 * C, real);
-    if (e->calls) e->calls[node].bn = s;
+    s.host = zs_arena_take_array(arena, back_coefs * C, sizeof(double));
+    s.coef = zs_arena_take_array(arena, G * coefs * C, real);
+    s.coef_bwd = zs_arena_take_array(arena, G * back_coefs * C, real);
+    if (!e->calls) return;
+    e->calls[node].bn = s;
+    if (tangent) e->calls[node].primal = &e->calls[e->graph->nodes[node].attrs.primal].bn;
 }
 
 static bool is_used(const zs_plan *p, int node) {
@@ -125,7 +129,7 @@ void zs_engine_layout(zs_engine *e, zs_arena *arena) {
                 c->param[r] = n->tensors[r] >= 0 ? e->weights.tensors[n->tensors[r]] : NULL;
         }
         if (!is_used(p, i)) continue;
-        if (n->op == ZS_OP_BATCH_NORM) layout_bn(e, i, arena);
+        if (op->forward_sums) layout_bn(e, i, arena);
         zs_operand in;
         const zs_call sizing = zs_plan_sizing_call(p, i, &in);
         if (op->scratch_bytes) {
@@ -171,10 +175,16 @@ static void run_loss(zs_engine *e, const zs_block *b) {
     const zs_call *c = &e->calls[e->plan->output];
     const zs_kernels *k = e->exec->kernels;
     const double weight = 1.0 / e->plan->spec.group_size;
-    if (e->loss == ZS_LOSS_CROSS_ENTROPY)
-        k->cross_entropy(c->node->shape.C, b->n0, b->n1, &c->y, e->labels, weight, e->sample_loss, &c->dy);
-    else
-        k->sum_logits(c->node->shape.C, b->n0, b->n1, &c->y, e->labels, weight, e->sample_loss, &c->dy);
+    const int K = c->node->shape.C;
+    switch (e->loss) {
+    case ZS_LOSS_CROSS_ENTROPY:
+        k->cross_entropy(K, b->n0, b->n1, &c->y, e->labels, weight, e->sample_loss, &c->dy);
+        break;
+    case ZS_LOSS_CROSS_ENTROPY_TANGENT:
+        k->cross_entropy_tangent(K / 2, b->n0, b->n1, &c->y, e->labels, weight, e->sample_loss, &c->dy);
+        break;
+    default: k->sum_logits(K, b->n0, b->n1, &c->y, e->labels, weight, e->sample_loss, &c->dy);
+    }
 }
 
 static void clear_gradients(zs_engine *e, const zs_call *c, const zs_block *b) {

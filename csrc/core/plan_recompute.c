@@ -16,8 +16,8 @@ static bool *find_read(const zs_planner *q) {
         const zs_node_plan *np = &q->p->nodes[i];
         if (!np->wants_grad || (np->kind != ZS_NODE_RUN && np->kind != ZS_NODE_LAZY)) continue;
         read[i] = read[i] || has_trait(q, i, ZS_BWD_READS_OUT) || (q->shown[i] & ZS_WATCH_PRODUCT);
-        for (int j = 0; has_trait(q, i, ZS_BWD_READS_IN) && j < node_of(q, i)->n_inputs; j++)
-            read[q->p->edges[node_of(q, i)->first_input + j].source] = true;
+        for (int j = 0; j < node_of(q, i)->n_inputs; j++)
+            if (reads_back(q, i, j)) read[q->p->edges[node_of(q, i)->first_input + j].source] = true;
     }
     return read;
 }
