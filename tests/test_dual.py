@@ -18,7 +18,7 @@ from .reference.small import Net, batch, every_op, usual
 from .test_plan import ALIGN, SHAPE, networks, options, plan
 
 # Both sides round in float64, as in tests/reference/common.py: relative to the tensor's largest
-# entry, and to the network's.
+# entry, and to the network's or to 1: sums may cancel.
 TENSOR, NETWORK = 1e-9, 1e-12
 
 
@@ -86,6 +86,16 @@ def problem(
     return Problem(shape, list(nodes), graph, weights, direction, x, y)
 
 
+def uncancelled(nodes: Sequence[Node]) -> list[Node]:
+    """The same with sums that do not cancel: a batch norm would make numbers of their rounding."""
+    return [
+        (op, name, inputs, attrs | {"coef": [-1.7 if c == -2.0 else c for c in attrs["coef"]]})
+        if "coef" in attrs
+        else (op, name, inputs, attrs)
+        for op, name, inputs, attrs in nodes
+    ]
+
+
 def of_net(net: Net) -> Problem:
     shape: Any = net.nodes[0]["shape"]
     nodes = [(n["op"], n["name"], n["inputs"], n["attrs"]) for n in net.nodes[1:]]
@@ -98,7 +108,7 @@ def assert_products(got: dict[str, Array], expected: dict[str, Array]) -> None:
     assert got.keys() == expected.keys()
     top = max(float(np.abs(h).max()) for h in expected.values())
     for name, h in expected.items():
-        limit = TENSOR * np.abs(h).max() + NETWORK * top
+        limit = TENSOR * np.abs(h).max() + NETWORK * (1 + top)
         worst = np.abs(got[name] - h).max()
         assert worst <= limit, f"{name}: off by {worst:.3g}, limit {limit:.3g}"
 
@@ -156,7 +166,7 @@ def test_product_matches_reference(make: Callable[[], Net], table: str) -> None:
 def test_product_of_random_network_matches_reference(
     nodes: list[Node], table: str, dead: bool, recompute: int, seed: int
 ) -> None:
-    p = problem(SHAPE, nodes, seed=seed)
+    p = problem(SHAPE, uncancelled(nodes), seed=seed)
     got, _ = p.product(table=table, dead=dead, recompute=recompute)
     assert_products(got, p.expected())
 

@@ -13,7 +13,9 @@ typedef struct maker {
     int *inputs;
     double *coefs;
     zs_tensor *tensors;
-    int *copy, *tangent; /* by original node; tangent -1: zero throughout */
+    /* by original node: its copy, its tangent or -1 (zero throughout), the gate that ReLUs of it share or -1 */
+    int *copy, *tangent, *gate;
+    int *zeros; /* for one node's edges */
 } maker;
 
 static const int *inputs_of(const maker *m, int i) { return zs_node_inputs(m->from, i); }
@@ -82,18 +84,19 @@ static void add_bn_tangent(maker *m, int i) {
     add_input(m, t, m->tangent[x], 1.0);
 }
 
-static void add_gate(maker *m, int i, zs_op_kind op) {
+static int add_gate(maker *m, int i, zs_op_kind op) {
     const int x = inputs_of(m, i)[0];
     zs_node *t = add_node(m, i, op, m->from->nodes[i].shape);
     add_input(m, t, m->copy[x], 1.0);
     add_input(m, t, m->tangent[x], 1.0);
+    return last(m);
 }
 
 /* The same op on tangents: sums leave out what is zero, a concatenation fills it in. */
 static void add_linear_tangent(maker *m, int i) {
     const zs_node *n = &m->from->nodes[i];
     const int *in = inputs_of(m, i);
-    int *zeros = m->tangent + m->from->n_nodes; /* borrowed: as many as there are edges */
+    int *zeros = m->zeros;
     for (int j = 0; j < n->n_inputs; j++) {
         zeros[j] = m->tangent[in[j]];
         if (n->op != ZS_OP_CONCAT || zeros[j] >= 0) continue;
@@ -109,16 +112,19 @@ static void add_linear_tangent(maker *m, int i) {
 
 static void add_tangent(maker *m, int i) {
     const zs_node *n = &m->from->nodes[i];
-    const int w = n->tensors[ZS_ROLE_WEIGHT];
+    const int w = n->tensors[ZS_ROLE_WEIGHT], x = n->n_inputs ? inputs_of(m, i)[0] : 0;
     bool any = w >= 0 && m->dual->direction[w] >= 0;
     for (int j = 0; j < n->n_inputs; j++) any = any || m->tangent[inputs_of(m, i)[j]] >= 0;
-    m->tangent[i] = -1;
+    m->tangent[i] = m->gate[i] = -1;
     if (!any) return;
     switch (n->op) {
     case ZS_OP_CONV2D:
     case ZS_OP_LINEAR: add_layer_tangent(m, i); break;
     case ZS_OP_BATCH_NORM: add_bn_tangent(m, i); break;
-    case ZS_OP_RELU: add_gate(m, i, ZS_OP_RELU_GATE); break;
+    case ZS_OP_RELU:
+        if (m->gate[x] < 0) m->gate[x] = add_gate(m, i, ZS_OP_RELU_GATE);
+        m->tangent[i] = m->gate[x];
+        return;
     case ZS_OP_MAX_POOL: add_gate(m, i, ZS_OP_MAX_POOL_GATE); break;
     default: add_linear_tangent(m, i);
     }
@@ -174,8 +180,12 @@ zs_status zs_dual_make(const zs_graph *g, const bool *moves, zs_dual *dual, zs_e
     m.inputs = zs_alloc(n_inputs * sizeof *m.inputs);
     m.coefs = zs_alloc(n_inputs * sizeof *m.coefs);
     m.tensors = zs_alloc((n_tensors + 1) * sizeof *m.tensors);
-    m.copy = zs_alloc((2 * n + e) * sizeof *m.copy);
-    m.tangent = m.copy ? m.copy + n : NULL;
+    m.copy = zs_alloc((3 * n + e) * sizeof *m.copy);
+    if (m.copy) {
+        m.tangent = m.copy + n;
+        m.gate = m.tangent + n;
+        m.zeros = m.gate + n;
+    }
     const bool ok = m.to && dual->origin && dual->direction && m.nodes && m.inputs && m.coefs && m.tensors && m.copy;
     if (m.to) {
         m.to->nodes = m.nodes;
