@@ -101,6 +101,13 @@ static bool is_used(const zs_plan *p, int node) {
     return p->nodes[node].kind == ZS_NODE_RUN || p->nodes[node].kind == ZS_NODE_LAZY;
 }
 
+/* The node whose packed weights a node uses: its own, but for a second layer that reads the same weights (dual.h). */
+static int packed_by(const zs_engine *e, int node) {
+    const int w = e->graph->nodes[node].tensors[ZS_ROLE_WEIGHT];
+    const int owner = w >= 0 ? e->graph->tensors[w].node : node;
+    return is_used(e->plan, owner) && e->graph->nodes[owner].tensors[ZS_ROLE_WEIGHT] == w ? owner : node;
+}
+
 void zs_engine_layout(zs_engine *e, zs_arena *arena) {
     const zs_plan *p = e->plan;
     const size_t n_nodes = (size_t)e->graph->n_nodes, samples = (size_t)p->spec.group_size * (size_t)p->spec.n_groups;
@@ -137,8 +144,9 @@ void zs_engine_layout(zs_engine *e, zs_arena *arena) {
             if (wanted > e->scratch_bytes) e->scratch_bytes = wanted;
         }
         if (op->packed_bytes) {
-            void *packed = zs_arena_take(arena, op->packed_bytes(&sizing));
-            if (e->calls) e->calls[i].packed = packed;
+            const int owner = packed_by(e, i);
+            void *packed = owner == i ? zs_arena_take(arena, op->packed_bytes(&sizing)) : NULL;
+            if (e->calls) e->calls[i].packed = owner == i ? packed : e->calls[owner].packed;
         }
     }
 }
@@ -158,7 +166,7 @@ void zs_engine_share(zs_engine *e, char *base) {
 void zs_engine_pack(zs_engine *e) {
     for (int i = 1; i < e->graph->n_nodes; i++) {
         const zs_op *op = zs_op_get(e->graph->nodes[i].op);
-        if (op->pack && is_used(e->plan, i)) op->pack(&e->calls[i]);
+        if (op->pack && is_used(e->plan, i) && packed_by(e, i) == i) op->pack(&e->calls[i]);
     }
 }
 
