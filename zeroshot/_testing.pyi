@@ -174,6 +174,18 @@ def max_pool_bwd(
     n0: int = 0,
     n1: int = -1,
 ) -> None: ...
+def max_pool_gate(
+    table: str,
+    x: Array,
+    t: Array,
+    y: Array,
+    *,
+    kernel: tuple[int, int] = (1, 1),
+    stride: tuple[int, int] = (1, 1),
+    padding: tuple[int, int] = (0, 0),
+    n0: int = 0,
+    n1: int = -1,
+) -> None: ...
 def avg_pool_fwd(
     table: str,
     x: Array,
@@ -224,6 +236,17 @@ def scale(
 ) -> None: ...
 def fill_zero(table: str, y: Array, *, n0: int = 0, n1: int = -1) -> None: ...
 def cross_entropy(
+    table: str,
+    logits: Array,
+    labels: NDArray[np.int64],
+    weight: float,
+    loss: Double,
+    dlogits: Array | None,
+    *,
+    n0: int = 0,
+    n1: int = -1,
+) -> None: ...
+def cross_entropy_tangent(
     table: str,
     logits: Array,
     labels: NDArray[np.int64],
@@ -286,7 +309,26 @@ def plan_info(
     all_params: bool = False,
     float64: bool = False,
     recompute: int = 0,
+    dual: bool = False,
 ) -> PlanDict: ...
+def hessian_product(
+    network: Network,
+    weights: list[Double],
+    directions: list[Double | None],
+    x: Double,
+    y: NDArray[np.int64],
+    group_size: int,
+    products: list[Double],
+    losses: Double,
+    *,
+    table: str = "reference",
+    float64: bool = True,
+    dead: bool = False,
+    identity_bn: bool = False,
+    recompute: int = 0,
+    n_threads: int = 1,
+    algo: int = 0,
+) -> bool: ...
 def fma_peak(table: str = "auto", seconds: float = 0.2) -> float: ...
 def dense_cholesky(a: Double, /) -> float: ...
 def dense_log_abs_det(a: Double, /) -> float: ...

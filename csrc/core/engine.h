@@ -23,7 +23,13 @@ typedef struct zs_exec {
     void *poll_self;
 } zs_exec;
 
-typedef enum zs_loss { ZS_LOSS_CROSS_ENTROPY, ZS_LOSS_SUM_LOGITS, ZS_N_LOSSES } zs_loss;
+typedef enum zs_loss {
+    ZS_LOSS_CROSS_ENTROPY,
+    ZS_LOSS_SUM_LOGITS,
+    ZS_N_LOSSES,
+    ZS_LOSS_CROSS_ENTROPY_TANGENT =
+        ZS_N_LOSSES, /* its derivative along a direction, of a dual graph (dual.h); no name */
+} zs_loss;
 const char *zs_loss_name(zs_loss loss);
 int zs_loss_by_name(const char *name);
 

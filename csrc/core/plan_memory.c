@@ -43,7 +43,7 @@ void zs_planner_lifetimes(zs_planner *q) {
             for (int j = 0; j < n->n_inputs; j++) {
                 const zs_edge_plan *e = &p->edges[n->first_input + j];
                 const zs_node_plan *source = &p->nodes[e->source];
-                if (!e->dropped && (!back || has_trait(q, i, ZS_BWD_READS_IN)))
+                if (!e->dropped && (!back || reads_back(q, i, j)))
                     touch(q, back || remake ? source->kept : source->value, t);
                 if (kind == ZS_PHASE_BACKWARD || (kind == ZS_PHASE_WEIGHTS && np->fuses)) touch(q, e->dx, t);
             }

@@ -25,4 +25,5 @@
     SCORE(swap)               \
     SCORE(zen)                \
     SCORE(meco)               \
-    SCORE(ntk_condition)
+    SCORE(ntk_condition)      \
+    SCORE(grasp)

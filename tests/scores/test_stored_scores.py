@@ -1,8 +1,5 @@
 """Every stored score of the eight networks by the compiled core in float64, to the tolerance that
 is stored beside it; see tests/reference/test_stored_scores.py for what that is.
-
-A score is tested here once it has a line in `SCORES`; `test_every_stored_key_is_tested` names those
-that have none.
 """
 
 from __future__ import annotations
@@ -28,6 +25,7 @@ from zeroshot.scores import (
     Fisher,
     Flops,
     GradNorm,
+    Grasp,
     JacobCov,
     Knas,
     L2Norm,
@@ -73,6 +71,7 @@ class Case(NamedTuple):
 OWN: dict[str, Any] = {"input": "data", "init": None}
 SCORES: dict[str, Case] = {
     "snip": Case(Snip(batch_size=4)),
+    "grasp": Case(Grasp(batch_size=4)),
     "naswot_all": Case(Naswot(batch_size=12), ALL),
     "naswot_reached": Case(Naswot(batch_size=12, which="reached"), ALL),
     "naswot_wrappers": Case(Naswot(batch_size=12, which="wrappers"), ALL),
@@ -111,9 +110,6 @@ SCORES: dict[str, Case] = {
     "ntk_condition": Case(NtkCondition(batch_size=12), ALL),
     "meco": Case(Meco(batch_size=4)),
 }
-NOT_YET = {
-    "grasp",
-}  # fmt: skip
 ONLY_NB201 = {"naswot_wrappers"}
 ROWS = {"equal_pair": [0, 0, 1, 2], "one_image": [0], "equal_batches": [0, 1, 2, 3, 0, 1, 2, 3]}
 # as in the test of the reference
@@ -187,8 +183,7 @@ def assert_scored(got: Any, value: float | None, status: str, rel: float, what: 
 
 def test_every_stored_key_is_tested(stored_network: Lookup) -> None:
     stored = {key for name in NETWORKS for key in stored_network(name).stored["scores"]}
-    assert stored == set(SCORES) | NOT_YET
-    assert not NOT_YET & set(SCORES)
+    assert stored == set(SCORES)
 
 
 @pytest.mark.parametrize(
@@ -215,9 +210,6 @@ def test_bad_input_matches_stored(stored_network: Lookup, name: str, what: str) 
     network = stored_network(name)
     held = network.stored["cases"][what]
     for key, value in held["scores"].items():
-        if key not in SCORES:
-            assert key in NOT_YET
-            continue
         case, graph = SCORES[key], None
         if what == "unused_relu":
             graph = network.with_unused_relu()

@@ -23,6 +23,7 @@ __all__ = [
     "Flops",
     "GradNorm",
     "GradSign",
+    "Grasp",
     "Grouping",
     "Input",
     "JacobCov",
@@ -63,6 +64,7 @@ from zeroshot.scores.fisher import Fisher
 from zeroshot.scores.flops import Flops
 from zeroshot.scores.grad_norm import GradNorm
 from zeroshot.scores.gradsign import GradSign
+from zeroshot.scores.grasp import Grasp
 from zeroshot.scores.jacob_cov import JacobCov
 from zeroshot.scores.knas import Knas
 from zeroshot.scores.l2_norm import L2Norm
@@ -109,6 +111,7 @@ _ALL: tuple[type[Score], ...] = (
     Zen,
     Meco,
     NtkCondition,
+    Grasp,
 )
 
 SCORES: dict[str, type[Score]] = {score.name: score for score in _ALL}
