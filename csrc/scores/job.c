@@ -222,28 +222,37 @@ static void load_weights(job_state *s) {
 
 /* --- running ------------------------------------------------------------------------------------------------------ */
 
-static void note(zs_blame *blame, int node, size_t count) {
+void zs_job_note(zs_blame *blame, int node, size_t count) {
     if (count == 0) return;
     if (blame->node < 0 || node < blame->node) blame->node = node;
     blame->count += count;
 }
 
-static void check_inputs(const job_state *s, pass *p) {
-    const zs_job *job = s->job;
-    const zs_source *source = &job->sources[p->source];
-    const weight_set *set = &s->sets[p->weights];
-    const int64_t used = (int64_t)p->group_size * p->n_groups;
-    const zs_shape shape = job->graph->nodes[0].shape;
-    const size_t n = (size_t)used * (size_t)shape.C * (size_t)shape.H * (size_t)shape.W;
+static size_t count_bad_images(const zs_source *source, size_t image, int64_t first, int64_t n) {
     size_t bad = 0;
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = (size_t)first * image; i < (size_t)(first + n) * image; i++)
         bad += (size_t)!(source->dtype == ZS_F64 ? isfinite(((const double *)source->x)[i])
                                                  : isfinite(((const float *)source->x)[i]));
-    note(&p->blame, 0, bad);
-    for (int t = 0; t < job->graph->n_tensors; t++)
-        if (set->given && job->given[t].data)
-            note(&p->blame, job->graph->tensors[t].node,
-                 p->exec.kernels->count_nonfinite(job->graph->tensors[t].size, set->weights.tensors[t]));
+    return bad;
+}
+
+static void check_inputs(const job_state *s, pass *p) {
+    const zs_job *job = s->job;
+    const weight_set *set = &s->sets[p->weights];
+    const zs_shape shape = job->graph->nodes[0].shape;
+    const size_t image = (size_t)shape.C * (size_t)shape.H * (size_t)shape.W;
+    for (int g = 0; g < p->n_groups; g++) {
+        const int64_t first = (int64_t)g * p->group_size;
+        const size_t bad = count_bad_images(&job->sources[p->source], image, first, p->group_size);
+        zs_job_note(&p->blame, 0, bad);
+        if (bad && g < p->bad_forward) p->bad_forward = g;
+    }
+    for (int t = 0; t < job->graph->n_tensors; t++) {
+        if (!set->given || !job->given[t].data) continue;
+        const size_t bad = p->exec.kernels->count_nonfinite(job->graph->tensors[t].size, set->weights.tensors[t]);
+        zs_job_note(&p->blame, job->graph->tensors[t].node, bad);
+        if (bad) p->bad_forward = 0;
+    }
 }
 
 static void fill_sink(const zs_gradient_sink *sink, const zs_kernels *k, const zs_tensor *t, int tensor, int group,
@@ -257,11 +266,11 @@ static void fill_sink(const zs_gradient_sink *sink, const zs_kernels *k, const z
         k->store_vector(t->size, dw, out);
 }
 
-void zs_job_check_gradient(pass *p, const zs_tensor *t, const void *dw) {
+size_t zs_job_check_gradient(pass *p, const zs_tensor *t, const void *dw) {
     const size_t bad = p->exec.kernels->count_nonfinite(t->size, dw);
-    if (!bad) return;
     p->n_bad += bad;
-    if (p->bad_node < 0 || t->node < p->bad_node) p->bad_node = t->node;
+    if (bad && (p->bad_node < 0 || t->node < p->bad_node)) p->bad_node = t->node;
+    return bad;
 }
 
 static void observe(void *self, int tensor, int group, const void *dw) {
@@ -271,7 +280,7 @@ static void observe(void *self, int tensor, int group, const void *dw) {
     pass *p = s->now;
     const zs_kernels *k = p->exec.kernels;
     if (p->sink) fill_sink(job->sink, k, t, tensor, group, dw);
-    zs_job_check_gradient(p, t, dw);
+    if (zs_job_check_gradient(p, t, dw) && group < p->bad_gradient) p->bad_gradient = group;
     zs_job_keep_gradient(s, p, tensor, group, dw);
     if (group < p->first_nonzero && t->counted && k->count_nonzero(t->size, dw) > 0) p->first_nonzero = group;
     for (int i = 0; i < job->n_runs; i++) {
@@ -311,6 +320,13 @@ static zs_status run_backward(job_state *s, pass *p, zs_error *err) {
     return err->status;
 }
 
+/* The engine blames nodes, not groups: of a chunk whose images are not all finite those are the cause. */
+static void note_forward(pass *p, int first_group) {
+    zs_job_note(&p->blame, p->engine.blame.node, p->engine.blame.count);
+    const bool explained = p->bad_forward < first_group + p->plan->spec.n_groups;
+    if (p->engine.blame.node >= 0 && !explained) p->bad_forward = first_group;
+}
+
 static zs_status run_pass(job_state *s, pass *p, zs_error *err) {
     zs_job *job = s->job;
     const zs_source *source = &job->sources[p->source];
@@ -332,13 +348,11 @@ static zs_status run_pass(job_state *s, pass *p, zs_error *err) {
         p->engine.blocks_begun = 0;
         if (err->status != ZS_OK) return err->status;
         if (p->sink && job->sink->losses) memcpy(job->sink->losses + g, p->losses, (size_t)n * sizeof(double));
-        note(&p->blame, p->engine.blame.node, p->engine.blame.count);
+        note_forward(p, g);
     }
-    zs_blame blame;
-    if (zs_job_run_hessian(s, p, &blame, err) != ZS_OK) return err->status;
-    note(&p->blame, blame.node, blame.count);
-    if (p->blame.node < 0) note(&p->blame, p->bad_node, p->n_bad);
-    note(&job->blame, p->blame.node, p->blame.count);
+    if (zs_job_run_hessian(s, p, err) != ZS_OK) return err->status;
+    if (p->blame.node < 0) zs_job_note(&p->blame, p->bad_node, p->n_bad);
+    zs_job_note(&job->blame, p->blame.node, p->blame.count);
     const int64_t rows = (int64_t)p->group_size * p->n_groups;
     if (rows > job->samples_seen) job->samples_seen = rows;
     return ZS_OK;
@@ -358,6 +372,12 @@ static bool sum_tensors(const job_state *s, zs_score_run *r, void *const *states
     return any_live;
 }
 
+static bool has_met_nonfinite(const pass *p, const zs_score_run *r) {
+    const zs_needs needs = zs_job_needs(r);
+    return p->bad_forward < r->n_groups || (!needs.forward_only && p->bad_gradient < r->n_groups) ||
+           (needs.hessian && p->bad_hessian);
+}
+
 static void finish_run(job_state *s, int index) {
     zs_score_run *r = &s->job->runs[index];
     const pass *p = r->pass >= 0 ? &s->passes[r->pass] : NULL;
@@ -372,7 +392,7 @@ static void finish_run(job_state *s, int index) {
         r->status = ZS_RESULT_NO_SIGNAL;
         r->reason = p->plan->has_path ? "every gradient is exactly zero" : "no path from the images to the logits";
     }
-    const bool met = p && p->blame.node >= 0;
+    const bool met = p && has_met_nonfinite(p, r);
     const bool fine = r->status == ZS_RESULT_OK || r->status == ZS_RESULT_NO_SIGNAL;
     if (met || (fine && !isfinite(r->value))) {
         r->status = ZS_RESULT_NONFINITE;

@@ -60,7 +60,7 @@ static void observe(void *self, int tensor, int group, const void *h) {
     (void)group;
     job_state *s = self;
     const zs_tensor *t = &s->job->graph->tensors[tensor];
-    zs_job_check_gradient(s->now, t, h);
+    if (zs_job_check_gradient(s->now, t, h)) s->now->bad_hessian = true;
     for (int i = 0; i < s->job->n_runs; i++) {
         const zs_score_run *r = &s->job->runs[i];
         if (r->pass < 0 || &s->passes[r->pass] != s->now || !zs_job_needs(r).hessian) continue;
@@ -68,12 +68,11 @@ static void observe(void *self, int tensor, int group, const void *h) {
     }
 }
 
-zs_status zs_job_run_hessian(job_state *s, pass *p, zs_blame *blame, zs_error *err) {
+zs_status zs_job_run_hessian(job_state *s, pass *p, zs_error *err) {
     zs_engine *e = &p->second.engine;
     const zs_source *source = &s->job->sources[p->source];
     const zs_observer observer = {.self = s, .gradient = observe};
     double slope; /* of the loss along its gradient */
-    *blame = (zs_blame){.node = -1};
     if (!p->second.plan) return ZS_OK;
     zs_engine_share(e, s->shared);
     zs_engine_pack(e);
@@ -81,6 +80,9 @@ zs_status zs_job_run_hessian(job_state *s, pass *p, zs_blame *blame, zs_error *e
                       &slope, NULL, err);
     if (err->status == ZS_OK) zs_engine_backward(e, err);
     s->job->blocks_begun += e->blocks_begun;
-    if (e->blame.node >= 0) *blame = (zs_blame){p->second.dual.origin[e->blame.node], e->blame.count};
+    if (e->blame.node >= 0) {
+        p->bad_hessian = true;
+        zs_job_note(&p->blame, p->second.dual.origin[e->blame.node], e->blame.count);
+    }
     return err->status;
 }

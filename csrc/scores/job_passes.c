@@ -97,7 +97,7 @@ static int join_pass(job_state *s, pass wanted, const zs_score_run *r, zs_error 
         return -1;
     }
     wanted.blame.node = wanted.bad_node = -1;
-    wanted.first_nonzero = INT_MAX;
+    wanted.first_nonzero = wanted.bad_forward = wanted.bad_gradient = INT_MAX;
     wanted.exec = s->job->exec;
     wanted.exec.kernels = s->job->kernels[wanted.dtype];
     s->passes[s->n_passes] = wanted;

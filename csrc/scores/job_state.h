@@ -50,6 +50,9 @@ typedef struct pass {
     zs_blame blame;
     size_t n_bad;         /* gradients that are not finite, and the first node that had one */
     int bad_node;
+    /* first groups that met what is not finite: runs of fewer groups have not seen it */
+    int bad_forward, bad_gradient;
+    bool bad_hessian;
 } pass;
 
 typedef struct job_state {
@@ -68,16 +71,17 @@ typedef struct job_state {
     pass *now;
 } job_state;
 
+void zs_job_note(zs_blame *blame, int node, size_t count);
 zs_needs zs_job_needs(const zs_score_run *run);
 zs_status zs_job_find_passes(job_state *s, zs_error *err);
 
-void zs_job_check_gradient(pass *p, const zs_tensor *t, const void *dw); /* that it is finite */
+size_t zs_job_check_gradient(pass *p, const zs_tensor *t, const void *dw); /* how many elements are not finite */
 
 /* Each does nothing for passes without. Planned once the pass is; the layout returns the shared bytes that it wants. */
 zs_status zs_job_plan_hessian(const job_state *s, pass *p, zs_error *err);
 void zs_job_free_hessian(pass *p);
 size_t zs_job_layout_hessian(job_state *s, pass *p, zs_arena *arena);
 void zs_job_keep_gradient(const job_state *s, pass *p, int tensor, int group, const void *dw);
-zs_status zs_job_run_hessian(job_state *s, pass *p, zs_blame *blame, zs_error *err); /* blame: the first node, or -1 */
+zs_status zs_job_run_hessian(job_state *s, pass *p, zs_error *err);
 
 #endif

@@ -22,6 +22,7 @@ from zeroshot.scores import (
     Score,
     Snip,
     Swap,
+    XiGsnr,
     Zen,
 )
 
@@ -102,3 +103,20 @@ def test_company_changes_no_bit(net: Any, dtype: str) -> None:
 @pytest.mark.parametrize("net", NETS, ids=range(len(NETS)))
 def test_threads_change_no_bit(net: Any) -> None:
     assert_same_bits(run(net, ALL, n_threads=2), run(net, ALL, n_threads=1))
+
+
+def test_trouble_in_a_later_batch_is_not_everyones() -> None:
+    """SNIP reads the first batch, xi-GSNR four; the fourth has a NaN."""
+    rng = np.random.default_rng(8)
+    x, y = rng.standard_normal((8, 3, 8, 8)), rng.integers(0, 10, 8)
+    broken = x.copy()
+    broken[-1, 0, 0, 0] = np.nan
+    scores = [Snip(batch_size=2), Naswot(batch_size=2), XiGsnr(batch_size=2, n_batches=4)]
+    found = zeroshot.score(1462, broken, y, scores=scores, channels=4, cells=1)
+    assert set(found.scores["snip"].shares_with) == {"naswot", "xi_gsnr"}
+    assert found.scores["snip"].status == found.scores["naswot"].status == "ok"
+    assert found.scores["xi_gsnr"].status == found.status == "nonfinite"
+    assert found.nonfinite is not None
+    assert found.nonfinite[0] == "input"
+    alone = zeroshot.score(1462, x, y, scores=scores[0], channels=4, cells=1)
+    assert found["snip"] == alone.value
