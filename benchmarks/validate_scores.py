@@ -7,9 +7,9 @@
 `accuracy` draws random cells and sets each score beside the test accuracy after 200 epochs:
 Spearman's rho with a 95 % bootstrap interval over cells, Kendall's tau-b, the published rho, and
 the partial rank correlation given live weights: what is left of it once the number of weights on a
-path to the logits is known. `published` makes the scores of zero-cost-nas with its own builder of
-networks and compares them, cell by cell, with values that others computed (columns `dataset`,
-`index` and one a score).
+path to the logits is known. `published` makes the scores of zero-cost-nas, with its own builder of
+networks and with the usual one, and compares them, cell by cell, with values that others computed
+(columns `dataset`, `index` and one a score).
 
 Scores are kept in a file of JSON lines (`--keep`), so a run that was stopped goes on. Writes
 results/validate_scores_<mode>.csv. Needs SciPy (the extra `stats`).
@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import itertools
 import json
 import math
 import os
@@ -91,6 +92,7 @@ PUBLISHED: dict[str, tuple[str, dict[str, Any]]] = {
     "epe_nas": ("epe_nas", {}),
     "zen": ("zen", {}),
 }
+BUILDERS = ("zerocost", "autodl")
 # Spearman between two independent runs of others (both half tables of the published scores).
 REPEATABILITY = {
     "params": 1.0, "flops": 1.0, "synflow": 0.9998, "nwot": 0.992, "snip": 0.990,
@@ -128,9 +130,10 @@ class AccuracyRow:
 
 @dataclass(frozen=True)
 class PublishedRow:
-    """A score beside values that others computed."""
+    """A score beside values that others computed, with one way to build the networks."""
 
     score: str
+    builder: str
     cells: int
     undefined: int
     spearman: float
@@ -257,9 +260,15 @@ def published(args: argparse.Namespace) -> None:
     x, y = images(args, n_batches=1)
     wanted = {label: known for label, known in PUBLISHED.items() if known[0] in SCORES}
     scores = [make(label, name, options) for label, (name, options) in wanted.items()]
-    done = score_cells(args.keep, cells, x, y, scores, n_threads=args.threads, builder="zerocost")
+    values = {}
+    for builder in BUILDERS:
+        path = args.keep.with_suffix(f".{builder}.jsonl")
+        values[builder] = score_cells(
+            path, cells, x, y, scores, n_threads=args.threads, builder=builder
+        )
     rows = []
-    for label in wanted:
+    for builder, label in itertools.product(BUILDERS, wanted):
+        done = values[builder]
         ours = np.array([done[i][label] for i in cells])
         theirs = np.array([float(others[i][label] or "nan") for i in cells])
         ok = np.isfinite(ours) & np.isfinite(theirs)
@@ -267,6 +276,7 @@ def published(args: argparse.Namespace) -> None:
         rows.append(
             PublishedRow(
                 score=label,
+                builder=builder,
                 cells=int(ok.sum()),
                 undefined=int((~ok).sum()),
                 spearman=float(stats.spearmanr(ours[ok], theirs[ok]).statistic),
