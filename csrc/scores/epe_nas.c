@@ -1,4 +1,4 @@
-/* EPE-NAS (Lopes et al., 2021, Eq. 3 to 6): for each class c, over all pairs of its images,
+/* EPE-NAS (Lopes et al., 2021): for each class c, over all pairs of its images,
 
        s_c = sum_ij log(|corr_ij| + k)          k = 1e-5
 

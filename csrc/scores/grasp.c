@@ -1,4 +1,4 @@
-/* GraSP (Wang, Zhang and Grosse, ICLR 2020, Eq. 8), as the zero-cost literature takes it: sum over weights of -w (H g) with
+/* GraSP (Wang, Zhang and Grosse, ICLR 2020), as the zero-cost literature takes it: sum over weights of -w (H g) with
    the gradient g and the Hessian H of the mean loss of one batch. H g comes exact, batch norm differentiated twice. The
    temperature is 1 (the paper's is 200), and the sum is signed. */
 #include "scores/score.h"

@@ -1,4 +1,4 @@
-/* jacob_cov (Mellor et al., first version of 2020, Sec. 3; "jacov" in NASLib): with v the eigenvalues of the correlation
+/* jacob_cov (Mellor et al., first version of 2020; "jacov" in NASLib): with v the eigenvalues of the correlation
    of the images' input Jacobians, and k = 1e-5,
 
        - sum_i [ log(v_i + k) + 1 / (v_i + k) ]

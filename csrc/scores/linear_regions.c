@@ -1,4 +1,4 @@
-/* Linear regions (TE-NAS, Chen et al., ICLR 2021, Sec. 3.1.2): how many different patterns of on and off units, over all
+/* Linear regions (TE-NAS, Chen et al., ICLR 2021): how many different patterns of on and off units, over all
    ReLUs on maps, the images of a batch have: 1 to n, and 1 without a ReLU.
 
    Images are split into classes of equal patterns, ReLU by ReLU; an image alone in its class stays so, and once all are

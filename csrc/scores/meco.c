@@ -1,4 +1,4 @@
-/* MeCo (Jiang et al., NeurIPS 2023, Eq. 6): the smallest eigenvalue of the correlation of the channels of one image,
+/* MeCo (Jiang et al., NeurIPS 2023): the smallest eigenvalue of the correlation of the channels of one image,
    C x C over its pixels, summed over the outputs of convolutions, batch norms, ReLUs and pools with a window. Entries of
    channels without variance are 0. With m channels given (MeCo_opt), C > m: of m random ones, times C / m.
 

@@ -1,4 +1,4 @@
-/* Condition number of the neural tangent kernel (TE-NAS, Chen et al., ICLR 2021, Eq. 2): with row i the gradient of the
+/* Condition number of the neural tangent kernel (TE-NAS, Chen et al., ICLR 2021): with row i the gradient of the
    summed logits of image i by all weights and batch norm scales, in one joint pass, Theta = rows rows^T and
 
        kappa = lambda_max / lambda_min

@@ -1,4 +1,4 @@
-/* SNIP (Lee, Ajanthan and Torr, ICLR 2019, Eq. 6), as the zero-cost literature takes it: sum over weights of |w g| with
+/* SNIP (Lee, Ajanthan and Torr, ICLR 2019), as the zero-cost literature takes it: sum over weights of |w g| with
    the gradient g of the mean loss of one batch. The paper divides each term by the total, which leaves no score. */
 #include "scores/score.h"
 

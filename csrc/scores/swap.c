@@ -1,5 +1,5 @@
-/* SWAP (Peng et al., ICLR 2024, Def. 3.2 and Eq. 5): how many different patterns the units of all ReLUs on maps have, a
-   unit's pattern being on which of the n images it is on: at most 2^n. Regularised (Eq. 6) by
+/* SWAP (Peng et al., ICLR 2024): how many different patterns the units of all ReLUs on maps have, a
+   unit's pattern being on which of the n images it is on: at most 2^n. Regularised by
 
        exp(-(p - mu)^2 / sigma)         p: parameters / 1000
 

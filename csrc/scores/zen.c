@@ -1,4 +1,4 @@
-/* Zen-Score (Lin et al., ICCV 2021, Eq. 5 and Algorithm 1; as ZenNAS computes it): with F the features before the global
+/* Zen-Score (Lin et al., ICCV 2021; as ZenNAS computes it): with F the features before the global
    pool, x and noise e,
 
        log mean_n sum_chw |F(x) - F(x + alpha e)|  +  sum over batch norms of log sqrt(mean_c running variance)

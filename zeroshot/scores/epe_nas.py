@@ -12,7 +12,7 @@ from zeroshot.scores.base import Grouping, OneBatch, check_bool
 
 @dataclass(frozen=True)
 class EpeNas(OneBatch):
-    """Correlation of input Jacobians within classes (EPE-NAS, Lopes et al., 2021, Eq. 3-6).
+    """Correlation of input Jacobians within classes (EPE-NAS, Lopes et al., 2021).
 
     For each class c, ``s_c = sum log(|corr| + k)``, k = 1e-5, over all entries of the correlation
     matrix of its images' rows of the gradient of the sum of all logits by the images (see
@@ -36,7 +36,7 @@ class EpeNas(OneBatch):
     """
 
     name: ClassVar[str] = "epe_nas"
-    reference: ClassVar[str] = "Lopes et al., 2021, Eq. 3-6"
+    reference: ClassVar[str] = "Lopes et al., 2021"
     range: ClassVar[str] = ">= 0, no unit"
     needs: ClassVar[str] = "gradient of the logits by the images, one batch with labels"
 

@@ -14,7 +14,7 @@ _OVER = ("layers", "all")  # in the core's numbering
 
 @dataclass(frozen=True)
 class GradNorm(OneBatch):
-    """Norm of the gradient of one batch (Abdelfattah et al., ICLR 2021, Section 3.2).
+    """Norm of the gradient of one batch (Abdelfattah et al., ICLR 2021).
 
     With the gradient g of the mean cross-entropy::
 
@@ -48,7 +48,7 @@ class GradNorm(OneBatch):
     """
 
     name: ClassVar[str] = "grad_norm"
-    reference: ClassVar[str] = "Abdelfattah et al., ICLR 2021, Sec. 3.2"
+    reference: ClassVar[str] = "Abdelfattah et al., ICLR 2021"
     range: ClassVar[str] = ">= 0, in the unit of a gradient"
     needs: ClassVar[str] = "gradients of one batch"
 

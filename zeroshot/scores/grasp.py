@@ -12,7 +12,7 @@ from zeroshot.scores.base import OneBatch
 
 @dataclass(frozen=True)
 class Grasp(OneBatch):
-    """Gradient signal preservation summed over weights (Wang, Zhang and Grosse, ICLR 2020, Eq. 8).
+    """Gradient signal preservation summed over weights (Wang, Zhang and Grosse, ICLR 2020).
 
     ``sum_j -w_j (H g)_j`` with the gradient g and the Hessian H of the mean cross-entropy of one
     batch. The product H g is exact: batch norm is differentiated twice, the second derivative of a
@@ -35,7 +35,7 @@ class Grasp(OneBatch):
     """
 
     name: ClassVar[str] = "grasp"
-    reference: ClassVar[str] = "Wang et al., ICLR 2020, Eq. 8"
+    reference: ClassVar[str] = "Wang et al., ICLR 2020"
     range: ClassVar[str] = "any real number, no unit"
     needs: ClassVar[str] = "gradients of one batch and their product with the Hessian, weights"
 

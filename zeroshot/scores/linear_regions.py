@@ -12,7 +12,7 @@ from zeroshot.scores.base import Grouping, Input, OneBatch, check_choice
 
 @dataclass(frozen=True)
 class LinearRegions(OneBatch):
-    """Number of linear regions that a batch falls in (TE-NAS, Chen et al., ICLR 2021, Sec. 3.1.2).
+    """Number of linear regions that a batch falls in (TE-NAS, Chen et al., ICLR 2021).
 
     Distinct patterns of on and off units over all ReLUs on maps.
 
@@ -37,7 +37,7 @@ class LinearRegions(OneBatch):
     """
 
     name: ClassVar[str] = "linear_regions"
-    reference: ClassVar[str] = "Chen et al., ICLR 2021, Sec. 3.1.2"
+    reference: ClassVar[str] = "Chen et al., ICLR 2021"
     range: ClassVar[str] = "1 to batch_size"
     needs: ClassVar[str] = "signs of the ReLUs for one batch, forward only"
     uses_labels: ClassVar[bool] = False

@@ -13,7 +13,7 @@ from zeroshot.scores.base import Grouping, Input, OneBatch, check_choice
 
 @dataclass(frozen=True)
 class Meco(OneBatch):
-    """Smallest eigenvalues of channel correlations (MeCo, Jiang et al., NeurIPS 2023, Eq. 6).
+    """Smallest eigenvalues of channel correlations (MeCo, Jiang et al., NeurIPS 2023).
 
     Of the first image of the batch: the Pearson correlation of the C channels of a layer's output
     over its pixels, entries that are not defined set to 0; its smallest eigenvalue, summed over the
@@ -41,7 +41,7 @@ class Meco(OneBatch):
     """
 
     name: ClassVar[str] = "meco"
-    reference: ClassVar[str] = "Jiang et al., NeurIPS 2023, Eq. 6"
+    reference: ClassVar[str] = "Jiang et al., NeurIPS 2023"
     range: ClassVar[str] = ">= 0, no unit"
     needs: ClassVar[str] = "outputs of all layers for one image, forward only"
     uses_labels: ClassVar[bool] = False

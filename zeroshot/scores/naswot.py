@@ -14,7 +14,7 @@ _WHICH = ("all", "reached", "wrappers")  # in the core's numbering
 
 @dataclass(frozen=True)
 class Naswot(OneBatch):
-    """Log-determinant of the agreement of ReLU patterns (Mellor et al., ICML 2021, Eq. 2).
+    """Log-determinant of the agreement of ReLU patterns (Mellor et al., ICML 2021).
 
     ``log |det K|`` with ``K_ij`` the number of ReLU units on which images i and j of one batch
     agree, natural logarithm.
@@ -39,7 +39,7 @@ class Naswot(OneBatch):
     """
 
     name: ClassVar[str] = "naswot"
-    reference: ClassVar[str] = "Mellor et al., ICML 2021, Eq. 2"
+    reference: ClassVar[str] = "Mellor et al., ICML 2021"
     range: ClassVar[str] = "any real number"
     needs: ClassVar[str] = "signs of the ReLUs for one batch, forward only"
     uses_labels: ClassVar[bool] = False

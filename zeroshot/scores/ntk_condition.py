@@ -12,7 +12,7 @@ from zeroshot.scores.base import Grouping, OneBatch
 
 @dataclass(frozen=True)
 class NtkCondition(OneBatch):
-    """Condition number of the neural tangent kernel (TE-NAS, Chen et al., ICLR 2021, Eq. 2).
+    """Condition number of the neural tangent kernel (TE-NAS, Chen et al., ICLR 2021).
 
     ``lambda_max / lambda_min`` of ``rows rows^T``, with row i the gradient of the sum of the logits
     of image i by all weights of convolutions and linear layers and all scales of batch norms (what
@@ -39,7 +39,7 @@ class NtkCondition(OneBatch):
     """
 
     name: ClassVar[str] = "ntk_condition"
-    reference: ClassVar[str] = "Chen et al., ICLR 2021, Eq. 2"
+    reference: ClassVar[str] = "Chen et al., ICLR 2021"
     direction: ClassVar[str] = "smaller is better"
     range: ClassVar[str] = ">= 1"
     needs: ClassVar[str] = "gradients of the logits by weights, image by image, one batch"

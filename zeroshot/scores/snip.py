@@ -12,7 +12,7 @@ from zeroshot.scores.base import OneBatch
 
 @dataclass(frozen=True)
 class Snip(OneBatch):
-    """Connection sensitivity summed over weights (Lee, Ajanthan and Torr, ICLR 2019, Eq. 6).
+    """Connection sensitivity summed over weights (Lee, Ajanthan and Torr, ICLR 2019).
 
     ``sum_j |w_j g_j|`` with the gradient g of the mean cross-entropy of one batch.
 
@@ -29,7 +29,7 @@ class Snip(OneBatch):
     """
 
     name: ClassVar[str] = "snip"
-    reference: ClassVar[str] = "Lee et al., ICLR 2019, Eq. 6"
+    reference: ClassVar[str] = "Lee et al., ICLR 2019"
     range: ClassVar[str] = ">= 0, no unit"
     needs: ClassVar[str] = "gradients of one batch, weights"
 

@@ -14,7 +14,7 @@ from zeroshot.scores.base import OneBatch, check_init
 
 @dataclass(frozen=True)
 class Swap(OneBatch):
-    """Sample-wise activation patterns (SWAP, Peng et al., ICLR 2024, Def. 3.2, Eq. 5 and 6).
+    """Sample-wise activation patterns (SWAP, Peng et al., ICLR 2024).
 
     The pattern of a unit is on which of the batch's images it is on; the score is the number of
     distinct patterns over the units of all ReLUs on maps. With `mu` and `sigma` it is multiplied by
@@ -38,7 +38,7 @@ class Swap(OneBatch):
     """
 
     name: ClassVar[str] = "swap"
-    reference: ClassVar[str] = "Peng et al., ICLR 2024, Eq. 5 and 6"
+    reference: ClassVar[str] = "Peng et al., ICLR 2024"
     range: ClassVar[str] = "0 to 2**batch_size"
     needs: ClassVar[str] = "signs of the ReLUs for one batch, forward only, N(0, 1) weights"
     uses_labels: ClassVar[bool] = False

@@ -16,7 +16,7 @@ _BN = ("train", "identity")  # in the core's numbering
 
 @dataclass(frozen=True)
 class Zen(OneBatch):
-    """Zen-Score (Lin et al., ICCV 2021, Eq. 5 and Algorithm 1; as released by ZenNAS).
+    """Zen-Score (Lin et al., ICCV 2021; as released by ZenNAS).
 
     ``log mean_n sum_chw |F(x) - F(x + alpha e)| + sum_BN log sqrt(mean_c running_var_c)``, with F
     the input of the last global average pooling, x and e images, and running_var what the two
@@ -55,7 +55,7 @@ class Zen(OneBatch):
     """
 
     name: ClassVar[str] = "zen"
-    reference: ClassVar[str] = "Lin et al., ICCV 2021, Eq. 5"
+    reference: ClassVar[str] = "Lin et al., ICCV 2021"
     range: ClassVar[str] = "any real number"
     needs: ClassVar[str] = "features of two batches, N(0, 1) images and weights, forward only"
     uses_labels: ClassVar[bool] = False
