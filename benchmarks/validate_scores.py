@@ -216,10 +216,35 @@ def write(path: Path, rows: Sequence[AccuracyRow] | Sequence[PublishedRow]) -> N
         )
 
 
+def markdown(rows: Sequence[AccuracyRow]) -> str:
+    """The table of the README, best first."""
+    lines = [
+        "| score | paper | needs | better is | Spearman (95 %) | published | given live weights |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for row in sorted(rows, key=lambda row: -row.spearman):
+        name, options, _ = ACCURACY[row.score]
+        with_options = ", ".join(f"{k}={v}" for k, v in options.items())
+        cells = (
+            f"`{name}`" + (f" ({with_options})" if with_options else ""),
+            SCORES[name].reference,
+            SCORES[name].needs,
+            SCORES[name].direction.split()[0],
+            f"{row.spearman:.3f} ({row.low:.3f} to {row.high:.3f})",
+            "" if row.published is None else f"{row.published:.3f}",
+            "" if math.isnan(row.given_live_weights) else f"{row.given_live_weights:.3f}",
+        )
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
 def accuracy(args: argparse.Namespace) -> None:
     table = {int(row["index"]): float(row["cifar10_test"]) for row in read_table(args.table)}
     drawn = np.random.default_rng(1).choice(15625, args.cells, replace=False)
     cells = [int(i) for i in drawn]
+    if args.done:
+        done_before = kept(args.keep)
+        cells = [i for i in cells if set(ACCURACY) <= set(done_before.get(i, {}))]
     x, y = images(args, n_batches=8)
     wanted = {label: known for label, known in ACCURACY.items() if known[0] in SCORES}
     scores = [make(label, name, options) for label, (name, options, _) in wanted.items()]
@@ -249,6 +274,7 @@ def accuracy(args: argparse.Namespace) -> None:
         )
         print(rows[-1], flush=True)
     write(RESULTS / "validate_scores_accuracy.csv", rows)
+    print(markdown(rows))
 
 
 def published(args: argparse.Namespace) -> None:
@@ -312,6 +338,9 @@ def main() -> None:
         mode.add_argument("--scores", type=Path, required=run is published)
         mode.add_argument("--cells", type=int, default=cells)
         mode.add_argument("--threads", type=int, default=os.cpu_count())
+        mode.add_argument(
+            "--done", action="store_true", help="report on the cells that are done, score none"
+        )
         mode.add_argument("--keep", type=Path, default=Path(f"validate_{run.__name__}.jsonl"))
     args = parser.parse_args()
     args.run(args)
