@@ -44,6 +44,13 @@ static const zs_space *get_space(PyObject *module, PyObject *name) {
     return NULL;
 }
 
+PyObject *zs_py_space_defaults(PyObject *module, PyObject *name) {
+    if (!PyUnicode_Check(name))
+        return PyErr_Format(PyExc_TypeError, "space: expected str, got %.100s", Py_TYPE(name)->tp_name);
+    const zs_space *space = get_space(module, name);
+    return space ? Py_BuildValue("ii", space->channels, space->cells) : NULL;
+}
+
 /* Values outside an int are clamped: every one of them is far outside what the checks below admit. */
 static bool get_int(PyObject *obj, const char *name, int *out) {
     PyObject *index = PyNumber_Index(obj);

@@ -7,6 +7,7 @@
 
 PyObject *zs_py_space_names(PyObject *module, PyObject *unused);
 PyObject *zs_py_space_builders(PyObject *module, PyObject *unused);
+PyObject *zs_py_space_defaults(PyObject *module, PyObject *name);
 PyObject *zs_py_space_parse(PyObject *module, PyObject *args);
 PyObject *zs_py_space_format(PyObject *module, PyObject *args);
 PyObject *zs_py_space_build(PyObject *module, PyObject *args);
@@ -16,6 +17,8 @@ PyObject *zs_py_graph_count(PyObject *module, PyObject *graph);
 #define ZS_PY_SPACE_METHODS                                                                                          \
     {"space_names", zs_py_space_names, METH_NOARGS, "space_names() -> tuple of str"},                                \
     {"space_builders", zs_py_space_builders, METH_NOARGS, "space_builders() -> tuple of str, the default first"},       \
+    {"space_defaults", zs_py_space_defaults, METH_O,                                                                 \
+     "space_defaults(space) -> (channels, cells), channels 0 where architectures say their own"},                    \
     {"space_parse", zs_py_space_parse, METH_VARARGS, "space_parse(space, text) -> genes, a tuple of int"},           \
     {"space_format", zs_py_space_format, METH_VARARGS, "space_format(space, genes) -> str"},                         \
     {"space_build", zs_py_space_build, METH_VARARGS,                                                                 \

@@ -4,6 +4,7 @@
 #define ZS_SPACE_TABLE_H
 
 #define ZS_SPACE_TABLE(SPACE) \
-    SPACE(nasbench201)
+    SPACE(nasbench201)          \
+    SPACE(nats_sss)
 
 #endif
