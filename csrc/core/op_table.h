@@ -17,7 +17,8 @@
     OP(CONCAT, concat, ZS_ANY)                   \
     OP(ZERO, zero, 1)                            \
     OP(IDENTITY, identity, 1)                    \
-    OP(SHIFT, shift, 1)
+    OP(SHIFT, shift, 1)                          \
+    OP(SLICE_CHANNELS, slice_channels, 1)
 
 typedef enum zs_op_kind {
     ZS_OP_INPUT, /* node 0: the image */
