@@ -252,8 +252,14 @@ def network_of_nb201(text: str) -> tuple[str, str, int, int]:
     return "nasbench201", arch, int(width[2:]), int(depth[2:])
 
 
+def network_of_nb101(text: str) -> tuple[str, str, int, int]:
+    stem, arch = text.split(";", 1)
+    return "nasbench101", arch, int(stem.removeprefix("stem=")), 3
+
+
 NETWORK_OF: dict[str, Callable[[str], tuple[str, str, int, int]]] = {
     "nb201": network_of_nb201,
+    "nb101": network_of_nb101,
     "nats_sss": lambda text: ("nats_sss", text, 0, 1),
 }
 

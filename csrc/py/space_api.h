@@ -11,6 +11,8 @@ PyObject *zs_py_space_defaults(PyObject *module, PyObject *name);
 PyObject *zs_py_space_parse(PyObject *module, PyObject *args);
 PyObject *zs_py_space_format(PyObject *module, PyObject *args);
 PyObject *zs_py_space_build(PyObject *module, PyObject *args);
+PyObject *zs_py_nasbench101_canonical(PyObject *module, PyObject *args);
+PyObject *zs_py_nasbench101_enumerate(PyObject *module, PyObject *vertices);
 PyObject *zs_py_graph_count(PyObject *module, PyObject *graph);
 
 /* Lines of the module's method table. */
@@ -23,6 +25,10 @@ PyObject *zs_py_graph_count(PyObject *module, PyObject *graph);
     {"space_format", zs_py_space_format, METH_VARARGS, "space_format(space, genes) -> str"},                         \
     {"space_build", zs_py_space_build, METH_VARARGS,                                                                 \
      "space_build(space, genes, channels, cells, num_classes, (C, H, W), builder='autodl') -> Graph"},               \
+    {"nasbench101_canonical", zs_py_nasbench101_canonical, METH_VARARGS,                                             \
+     "nasbench101_canonical(genes, keep_order) -> genes, the least of those equal but for the numbering"},           \
+    {"nasbench101_enumerate", zs_py_nasbench101_enumerate, METH_O,                                                   \
+     "nasbench101_enumerate(vertices) -> bytes of int32, edges * 3**(vertices - 2) + ops of each module"},           \
     {"graph_count", zs_py_graph_count, METH_O,                                                                       \
      "graph_count(graph) -> dict with params, weights, macs, thop_flops, live_weights, live_macs"},
 

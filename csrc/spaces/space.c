@@ -93,6 +93,11 @@ bool zs_read_char(zs_reader *r, char c, const char *expected) {
     return false;
 }
 
+bool zs_read_literal(zs_reader *r, const char *literal, const char *expected) {
+    while (*literal && zs_read_char(r, *literal, expected)) literal++;
+    return *literal == 0;
+}
+
 int zs_read_word(zs_reader *r, int n, const char *const *words, const char *expected) {
     size_t longest = 0;
     for (int i = 0; i < n; i++) longest = strlen(words[i]) > longest ? strlen(words[i]) : longest;

@@ -45,7 +45,7 @@ typedef struct zs_space {
     zs_status (*check)(const int *genes, zs_error *err);
     /* `out` holds ZS_MAX_ARCH_TEXT bytes; genes are valid. parse(format(genes)) gives the genes back. */
     void (*format)(const int *genes, char *out);
-    /* Genes are valid. The nodes stand in the order in which the weights are drawn. */
+    /* Genes are valid. Tensors stand in the order in which the release draws its weights. */
     zs_status (*build)(const int *genes, const zs_space_args *args, zs_graph **graph, zs_error *err);
 } zs_space;
 
@@ -72,6 +72,7 @@ typedef struct zs_reader {
 bool zs_read_char(zs_reader *r, char c, const char *expected);
 int zs_read_word(zs_reader *r, int n, const char *const *words, const char *expected); /* the longest [A-Za-z0-9_]* */
 int zs_read_digit(zs_reader *r, int n, const char *expected); /* one of the digits 0 .. n-1, n <= 10 */
+bool zs_read_literal(zs_reader *r, const char *literal, const char *expected);
 bool zs_read_end(zs_reader *r);
 zs_status zs_read_fail(zs_reader *r, size_t at, const char *expected);
 

@@ -5,6 +5,7 @@
 
 #define ZS_SPACE_TABLE(SPACE) \
     SPACE(nasbench201)          \
-    SPACE(nats_sss)
+    SPACE(nats_sss)             \
+    SPACE(nasbench101)
 
 #endif

@@ -24,6 +24,14 @@ class Case(NamedTuple):
 
 CASES = [
     Case("nats_sss", "8:16:8:16:24"),
+    # three vertices share 8 channels: 3, 3 and 2
+    Case(
+        "nasbench101",
+        "adj=01101/00101/00011/00001/00000;ops=input,conv3x3-bn-relu,conv1x1-bn-relu,maxpool3x3,output",
+        channels=8,
+        cells=1,
+    ),
+    Case("nasbench101", "adj=01/00;ops=input,output", channels=4, cells=2),
 ]
 RNG = np.random.default_rng(5)
 X, Y = RNG.standard_normal((8, 3, 8, 8)), RNG.integers(0, 10, 8)

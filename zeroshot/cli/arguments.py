@@ -170,7 +170,7 @@ def add_arch_arguments(parser: Parser) -> None:
         nargs="*",
         metavar="ARCH",
         help="string ('|op~0|+|...', in quotes because of the |), index of the benchmark (1462), "
-        "six operations (3,0,1,0,0,4), or - for standard input",
+        "six operations (3,0,1,0,0,4), or - for standard input; other spaces: see zeroshot spaces",
     )
     group.add_argument(
         "--arch-file",
