@@ -165,31 +165,40 @@ def kept(path: Path) -> dict[int, dict[str, float]]:
     return found
 
 
+def values_of(result: zeroshot.ScoreResult) -> dict[str, float]:
+    """Values by label; what is undefined or not finite is NaN."""
+    return {
+        label: math.nan if one.status in ("undefined", "nonfinite") else one.value
+        for label, one in result.scores.items()
+    }
+
+
 def score_cells(
     path: Path, cells: Sequence[int], x: Any, y: Any, scores: list[Score], **options: Any
 ) -> dict[int, dict[str, float]]:
     """Values of all cells, from the file where they are there."""
     done = kept(path)
-    labels = {one.label for one in scores}
-    left = [i for i in cells if not labels <= set(done.get(i, {}))]
-    begin = time.perf_counter()
-    archs = [nasbench201.from_index(i) for i in left]
-    stream = zeroshot.score_iter(archs, x, y, scores=scores, **options)
-    with path.open("a") as file:
-        for number, (position, result) in enumerate(stream, start=1):
-            index = left[position]
-            if result.status == "failed":
-                raise RuntimeError(f"cell {index}: {result.reason}")
-            values = {
-                label: math.nan if one.status in ("undefined", "nonfinite") else one.value
-                for label, one in result.scores.items()
-            }
-            done[index] = {**done.get(index, {}), **values}
-            file.write(json.dumps({"index": index, "values": done[index]}) + "\n")
-            file.flush()
-            if number % 20 == 0:
-                rate = (time.perf_counter() - begin) / number
-                print(f"{number} of {len(left)} cells, {rate:.2f} s each", flush=True)
+    todo: dict[tuple[str, ...], list[int]] = {}
+    for i in cells:
+        missing = tuple(one.label for one in scores if one.label not in done.get(i, {}))
+        if missing:
+            todo.setdefault(missing, []).append(i)
+    for labels, left in todo.items():
+        wanted = [one for one in scores if one.label in labels]
+        archs = [nasbench201.from_index(i) for i in left]
+        begin = time.perf_counter()
+        stream = zeroshot.score_iter(archs, x, y, scores=wanted, **options)
+        with path.open("a") as file:
+            for number, (position, result) in enumerate(stream, start=1):
+                index = left[position]
+                if result.status == "failed":
+                    raise RuntimeError(f"cell {index}: {result.reason}")
+                done[index] = done.get(index, {}) | values_of(result)
+                file.write(json.dumps({"index": index, "values": done[index]}) + "\n")
+                file.flush()
+                if number % 20 == 0:
+                    rate = (time.perf_counter() - begin) / number
+                    print(f"{number} of {len(left)} cells, {rate:.2f} s each", flush=True)
     return {i: done[i] for i in cells}
 
 

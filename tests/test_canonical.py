@@ -12,6 +12,22 @@ import pytest
 
 import zeroshot
 from zeroshot import GradSign, Sweet, XiGsnr, runner
+from zeroshot.scores import (
+    Fisher,
+    Flops,
+    GradNorm,
+    Knas,
+    L2Norm,
+    LiveWeights,
+    Naswot,
+    Params,
+    Plain,
+    Score,
+    Snip,
+    SyncFlow,
+    SynFlow,
+    Zico,
+)
 from zeroshot.spaces import CANONICAL, Canonical
 from zeroshot.spaces import nasbench201 as nb
 
@@ -449,3 +465,47 @@ def test_other_values_are_refused(value: Any, error: type[Exception]) -> None:
     expected = f'canonical: expected False, True, "form" or "network"; got {value!r}'
     with pytest.raises(error, match=f"^{expected}$"):
         zeroshot.score(SKIP, X, Y, scores=LIVE, canonical=value, **TINY)
+
+
+# ---- scores that cannot be canonical -------------------------------------------------------------
+
+FORMULA: list[Score] = [
+    Naswot(batch_size=4),
+    L2Norm(),
+    Flops(),
+    Params(),
+    GradNorm(batch_size=4, over="all"),
+    Knas(n_samples=3, over="mean"),
+]
+ZEROCOST: list[Score] = [Fisher(batch_size=4), SynFlow(), SyncFlow()]
+ALLOWED: list[Score] = [
+    Snip(batch_size=4), Plain(batch_size=4), GradNorm(batch_size=4), Zico(batch_size=4),
+    Knas(n_samples=3), LiveWeights(), *ZEROCOST,
+]  # fmt: skip
+
+
+@MODES
+@pytest.mark.parametrize("one", FORMULA, ids=lambda one: one.name)
+def test_scores_that_see_dead_operations_are_refused(one: Score, mode: Canonical) -> None:
+    for builder in ("autodl", "zerocost") if mode == "network" else ("autodl",):
+        with pytest.raises(ValueError, match=f"canonical: expected False with '{one.label}'"):
+            zeroshot.score(DEAD, X, Y, scores=[*LIVE, one], canonical=mode, builder=builder, **TINY)
+    assert zeroshot.score(DEAD, X, Y, scores=one, **TINY).status == "ok"
+
+
+@pytest.mark.parametrize("one", ZEROCOST, ids=lambda one: one.name)
+def test_biases_behind_none_are_refused(one: Score) -> None:
+    """A convolution of zero-cost-nas that is fed zeros puts out its bias."""
+    with pytest.raises(ValueError, match="canonical: expected False with"):
+        zeroshot.score(
+            DEAD, X, Y, scores=one, canonical="network", builder="zerocost", **TINY
+        )  # fmt: skip
+
+
+@MODES
+@pytest.mark.parametrize("one", ALLOWED, ids=lambda one: one.name)
+def test_other_scores_are_those_of_the_representative(one: Score, mode: Canonical) -> None:
+    ours = zeroshot.score(DEADER, X, Y, scores=one, canonical=mode, **TINY)
+    assert ours.scored_as is not None
+    want = zeroshot.score(ours.scored_as, X, Y, scores=one, **TINY)
+    assert (ours.value, ours.status) == (want.value, "ok")

@@ -45,11 +45,13 @@ WIDER = {"baseline": r"%[yz]mm|\bv\w+p[sd]\b", "avx2": r"%zmm"}  # what an older
 
 MULTIPLIES_AND_ADDS = {
     *("conv2d_fwd", "conv2d_bwd_x", "conv2d_bwd_w", "conv2d_bwd"),
-    *("bn_stats", "bn_fwd", "bn_bwd_sums", "bn_bwd_x", "sum_fwd", "moments"),
+    *("bn_stats", "bn_fwd", "bn_bwd_sums", "bn_bwd_x", "sum_fwd", "moments", "dot"),
 }
 MOVES_OR_DECIDES = {
     *("conv2d_algo", "conv2d_packed_bytes", "conv2d_scratch_bytes", "conv2d_pack", "fill_zero"),
     *("load_images", "load_weight", "store_weight", "store_vector"),
+    "hamming",  # popcnt, where there is no vector instruction for it
+    "positive_bits",  # compares, and packs the masks
 }
 
 Code = dict[str, list[str]]  # function -> instructions

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from zeroshot import _testing
-from zeroshot.reference import ops
+from zeroshot.reference import ops, tangents
 
 from .ops.oracle import (
     SENTINEL,
@@ -55,6 +55,32 @@ def test_cross_entropy_matches_reference(
     exponent = np.ptp(z.astype(np.float64), axis=1, keepdims=True)
     limit = terms * (1 + exponent) / n + UNIT[np.dtype(dtype)] * abs(gradient)
     assert_close(dz, gradient, limit, "dlogits")
+
+
+@every_table
+@every_dtype
+@pytest.mark.parametrize("spread", [0.0, 3.0, 300.0])
+@every_case
+def test_cross_entropy_tangent_matches_reference(
+    n: int, k: int, spread: float, dtype: Any, table: str
+) -> None:
+    z, y = problem(n, k, dtype, spread)
+    t = normal(np.random.default_rng(1), dtype, n, k)
+    loss, both = garbage(np.float64, n), garbage(dtype, n, 2 * k)
+    _testing.cross_entropy_tangent(table, np.concatenate([z, t], axis=1), y, 1 / n, loss, both)
+    first = ops.cross_entropy_backward(z, y)
+    terms = (4 * k + 32) * DOUBLE * (1 + np.ptp(z.astype(np.float64), axis=1, keepdims=True))
+    size = abs(t).max(axis=1, keepdims=True).astype(np.float64)
+    slope = n * (first * t.astype(np.float64)).sum(axis=1)
+    assert_close(loss, slope, (2 * terms * size)[:, 0], "loss")
+    second = tangents.cross_entropy_backward_tangent(z, t)
+    limit = 2 * terms * size / n + UNIT[np.dtype(dtype)] * abs(second)
+    assert_close(both[:, :k], second, limit, "gradient of logits")
+    limit = terms / n + UNIT[np.dtype(dtype)] * abs(first)
+    assert_close(both[:, k:], first, limit, "gradient of tangents")
+    alone = garbage(np.float64, n)
+    _testing.cross_entropy_tangent(table, np.concatenate([z, t], axis=1), y, 1 / n, alone, None)
+    assert_bits(alone, loss, "loss without gradient")
 
 
 @every_table

@@ -25,6 +25,7 @@ from .ops.oracle import (
     garbage,
     integers,
     normal,
+    run_kernel,
 )
 
 LENGTHS = [0, 1, 3, 7, 8, 15, 16, 17, 31, 33, 64, 100, 1000]
@@ -115,6 +116,31 @@ def test_moments_of_equal_gradients(dtype: Any, table: str) -> None:
     g *= np.arange(5, dtype=dtype)[:, None]
     for values in moments(table, g, accumulate=True):
         assert (values == values[0]).all()
+
+
+@every_table
+def test_hamming_counts_bits(table: str) -> None:
+    for n in LENGTHS:
+        rng = np.random.default_rng(n)
+        a, b = rng.integers(-(2**63), 2**63, (2, n))
+        b[: n // 3] = a[: n // 3]
+        b[n // 2 :] = ~a[n // 2 :]
+        bits = np.unpackbits((a ^ b).view(np.uint8))
+        assert _testing.hamming(table, a, b) == bits.sum(), n
+
+
+@every_table
+@every_dtype
+def test_dot_matches_sum(dtype: Any, table: str) -> None:
+    """Products of floats are exact in double, and so are sums of small integers."""
+    for n in LENGTHS:
+        rng = np.random.default_rng(n)
+        x, y = normal(rng, dtype, n), normal(rng, dtype, n)
+        products = x.astype(np.longdouble) * y.astype(np.longdouble)
+        error = abs(_testing.dot(table, x, y) - float(products.sum()))
+        assert error <= (n + 1) * UNIT[np.dtype(np.float64)] * float(abs(products).sum()), n
+        whole = integers(rng, dtype, n), integers(rng, dtype, n)
+        assert _testing.dot(table, *whole) == (whole[0] * whole[1]).sum(dtype=np.float64), n
 
 
 # ---- exact counts --------------------------------------------------------------------------------
@@ -211,8 +237,48 @@ def test_counts_match_comparison(dtype: Any, table: str) -> None:
             np.zeros(n, dtype),
             np.ones(n, dtype),
         ):
+            bits = np.full((n + 63) // 64, -1)
+            _testing.positive_bits(table, g, bits)
+            on = np.unpackbits(bits.view(np.uint8), bitorder="little")
+            assert_same(on[:n], g > 0, f"bits of {n}")
+            assert not on[n:].any()
             assert _testing.count_nonfinite(table, g) == np.count_nonzero(~np.isfinite(g)), n
             assert _testing.count_nonzero(table, g) == np.count_nonzero(g), n
+
+
+@every_table
+@every_dtype
+@pytest.mark.parametrize(
+    "shape",
+    [(1, 1, 1, 1), (2, 3, 5, 3), (3, 4, 4, 16), (2, 5, 3, 43), (2, 1, 2, 64), (2, 8, 8, 33)],
+    ids=str,
+)
+def test_product_sums_match_formula(shape: tuple[int, ...], dtype: Any, table: str) -> None:
+    rng = np.random.default_rng(4)
+    a, d = (normal(rng, dtype, *shape) for _ in range(2))
+    terms = a.astype(np.float64) * d.astype(np.float64)
+    limit = bound("product_sums", shape[1] * shape[2], abs(terms).sum((1, 2)), np.float64)
+
+    def check(sums: Array) -> None:
+        assert_close(sums, terms.sum((1, 2)), limit, "sums")
+
+    plain = [garbage(np.float64, shape[0], shape[3])]
+    run_kernel(lambda *args: _testing.product_sums(table, *args), [a, d], [], check, plain=plain)
+
+
+@every_table
+@every_dtype
+def test_product_sums_of_integers_are_exact_and_by_blocks(dtype: Any, table: str) -> None:
+    rng = np.random.default_rng(5)
+    a, d = (integers(rng, dtype, 4, 5, 7, 19) for _ in range(2))
+    want, part = (a * d).sum((1, 2), dtype=np.float64), garbage(np.float64, 2, 19)
+    _testing.product_sums(table, a, d, part, n0=1, n1=3)
+    assert_same(part, want[1:3], "samples 1 to 3")
+    d[2, 1, 1, 3] = np.nan
+    whole = garbage(np.float64, 4, 19)
+    _testing.product_sums(table, a, d, whole)
+    want[2, 3] = np.nan
+    assert_same(whole, want, "with NaN")
 
 
 # ---- in and out ----------------------------------------------------------------------------------

@@ -174,6 +174,18 @@ def max_pool_bwd(
     n0: int = 0,
     n1: int = -1,
 ) -> None: ...
+def max_pool_gate(
+    table: str,
+    x: Array,
+    t: Array,
+    y: Array,
+    *,
+    kernel: tuple[int, int] = (1, 1),
+    stride: tuple[int, int] = (1, 1),
+    padding: tuple[int, int] = (0, 0),
+    n0: int = 0,
+    n1: int = -1,
+) -> None: ...
 def avg_pool_fwd(
     table: str,
     x: Array,
@@ -234,6 +246,17 @@ def cross_entropy(
     n0: int = 0,
     n1: int = -1,
 ) -> None: ...
+def cross_entropy_tangent(
+    table: str,
+    logits: Array,
+    labels: NDArray[np.int64],
+    weight: float,
+    loss: Double,
+    dlogits: Array | None,
+    *,
+    n0: int = 0,
+    n1: int = -1,
+) -> None: ...
 def sum_logits(
     table: str,
     logits: Array,
@@ -252,6 +275,12 @@ def moments(
 def signs(table: str, g: Array, tol: float, sum: NDArray[np.int32]) -> None: ...
 def histogram(table: str, g: Array, edges: Double, counts: NDArray[np.int64]) -> None: ...
 def exponents(table: str, g: Array, counts: NDArray[np.int64]) -> None: ...
+def hamming(table: str, a: NDArray[np.int64], b: NDArray[np.int64]) -> int: ...
+def product_sums(
+    table: str, a: Array, d: Array, sums: Double, *, n0: int = 0, n1: int = -1
+) -> None: ...
+def dot(table: str, x: Array, y: Array) -> float: ...
+def positive_bits(table: str, g: Array, bits: NDArray[np.int64]) -> None: ...
 def count_nonfinite(table: str, g: Array) -> int: ...
 def count_nonzero(table: str, g: Array) -> int: ...
 def load_images(table: str, x: Array, y: Array) -> None: ...
@@ -280,7 +309,26 @@ def plan_info(
     all_params: bool = False,
     float64: bool = False,
     recompute: int = 0,
+    dual: bool = False,
 ) -> PlanDict: ...
+def hessian_product(
+    network: Network,
+    weights: list[Double],
+    directions: list[Double | None],
+    x: Double,
+    y: NDArray[np.int64],
+    group_size: int,
+    products: list[Double],
+    losses: Double,
+    *,
+    table: str = "reference",
+    float64: bool = True,
+    dead: bool = False,
+    identity_bn: bool = False,
+    recompute: int = 0,
+    n_threads: int = 1,
+    algo: int = 0,
+) -> bool: ...
 def fma_peak(table: str = "auto", seconds: float = 0.2) -> float: ...
 def dense_cholesky(a: Double, /) -> float: ...
 def dense_log_abs_det(a: Double, /) -> float: ...

@@ -136,6 +136,13 @@ class Job:
     ) -> Job:
         data = make_data(x, y, options.dtype)
         made = make_scores(scores)
+        for one in made:
+            if options.canonical and one.depends_on_dead(options.builder):
+                raise ValueError(
+                    f"canonical: expected False with {one.label!r}, whose value depends on an "
+                    "architecture's own dead operations, which other members of its class do not "
+                    "have"
+                )
         if seeds is None:
             checked: tuple[int, ...] = (options.seed,)
         else:
@@ -345,7 +352,7 @@ class Job:
     def _layers(
         one: Score, runs: list[_core.RunDict], counted: list[tuple[int, str]]
     ) -> dict[str, float]:
-        if not CORE_SCORES[one.name]["by_tensor"]:
+        if not CORE_SCORES[one.name]["by_tensor"] or not one.has_layers:
             return {}
         return {name: mean(float(r["tensor_values"][i]) for r in runs) for i, name in counted}
 

@@ -36,8 +36,8 @@ def make_source(
         images = x[:n]
     if wanted.mix:
         half = n // 2
-        images = np.concatenate([images[:half], images[:half] + wanted.mix * images[half:]])
-        images = images.astype(x.dtype)
+        exact = images.astype(np.float64)  # a small mix is not rounded before the network is
+        images = np.concatenate([exact[:half], exact[:half] + wanted.mix * exact[half:]])
     labels = y[:n] if n <= len(y) else np.zeros(n, np.int64)
     return np.require(images, requirements=["C", "A"]), labels
 

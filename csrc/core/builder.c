@@ -172,7 +172,7 @@ int zs_builder_add(zs_builder *b, zs_op_kind kind, const char *name, int n_input
     const int id = b->n_nodes;
     zs_error local;
     zs_error_clear(&local);
-    if (kind <= ZS_OP_INPUT || kind >= ZS_N_OP_KINDS) {
+    if (kind <= ZS_OP_INPUT || kind >= ZS_N_PUBLIC_OP_KINDS) {
         zs_fail(&b->err, ZS_EINVAL, "op: unknown kind %d", (int)kind);
         return -1;
     }

@@ -44,12 +44,23 @@ zs_status zs_graph_count(const zs_graph *g, zs_counts *out, zs_error *err) {
         if (flags[tensor->node] & RUNS) ok &= add(&c.macs, macs);
         if ((flags[tensor->node] & LIVE) == LIVE) ok &= add(&c.live_weights, size) && add(&c.live_macs, macs);
     }
-    c.thop_flops = c.macs;
+    int64_t pool = 0, pool_k2 = 0, bn = 0;
     for (int i = 0; i < g->n_nodes; i++) {
-        const zs_shape shape = g->nodes[i].shape;
-        if (g->nodes[i].op == ZS_OP_AVG_POOL && flags[i] & RUNS)
-            ok &= add(&c.thop_flops, (int64_t)shape.C * shape.H * shape.W);
+        const zs_node *node = &g->nodes[i];
+        const int64_t outputs = (int64_t)node->shape.C * node->shape.H * node->shape.W;
+        int64_t term;
+        if (!(flags[i] & RUNS)) continue;
+        if (node->op == ZS_OP_AVG_POOL) {
+            const int64_t window = (int64_t)node->attrs.window.R * node->attrs.window.S;
+            ok &= !__builtin_mul_overflow(outputs, window, &term) && add(&pool, outputs) && add(&pool_k2, term);
+        }
+        if (node->op == ZS_OP_BATCH_NORM && node->attrs.bn_mode != ZS_BN_IDENTITY)
+            ok &= !__builtin_mul_overflow(outputs, (int64_t)(node->attrs.affine ? 4 : 2), &term) && add(&bn, term);
     }
+    c.thop_flops = c.poolk2_flops = c.macs;
+    ok &= add(&c.thop_flops, pool) && add(&c.poolk2_flops, pool_k2);
+    c.thop_bn_flops = c.thop_flops;
+    ok &= add(&c.thop_bn_flops, bn);
     if (!ok) return zs_fail(err, ZS_EINVAL, "network: a count of its weights or operations passes 2^63");
     *out = c;
     return ZS_OK;

@@ -9,6 +9,8 @@ typedef struct zs_counts {
     int64_t weights;      /* of the counted tensors: weights of convolutions and linear layers */
     int64_t macs;         /* multiply-accumulates of convolutions and linear layers; no bias adds */
     int64_t thop_flops;   /* macs + 1 for each output element of an average pool; the global pool is none */
+    int64_t poolk2_flops; /* the same with the size of its window in place of 1 */
+    int64_t thop_bn_flops; /* thop_flops + 4 for each output element of a batch norm, 2 without gamma and beta */
     int64_t live_weights; /* counted weights on a path from the image to the logits that crosses no zero op */
     int64_t live_macs;
 } zs_counts;

@@ -81,20 +81,31 @@ static void layout_bn(zs_engine *e, int node, zs_arena *arena) {
     const zs_plan *p = e->plan;
     const size_t C = (size_t)e->graph->nodes[node].shape.C, G = (size_t)p->spec.n_groups;
     const size_t real = zs_dtype_size(p->spec.kernels->dtype);
+    const bool tangent = e->graph->nodes[node].op == ZS_OP_BATCH_NORM_TANGENT;
+    const size_t partials = tangent ? 4 : 2, coefs = tangent ? 5 : 3, back_coefs = tangent ? 12 : 4;
     zs_bn_state s;
-    s.partial = zs_arena_take_array(arena, G * (size_t)p->nodes[node].blocks * 2 * C, sizeof(double));
+    s.partial = zs_arena_take_array(arena, G * (size_t)p->nodes[node].blocks * partials * C, sizeof(double));
     s.mean = zs_arena_take_array(arena, G * C, sizeof(double));
     s.rstd = zs_arena_take_array(arena, G * C, sizeof(double));
     s.d_beta = zs_arena_take_array(arena, G * C, sizeof(double));
     s.d_gamma = zs_arena_take_array(arena, G * C, sizeof(double));
-    s.host = zs_arena_take_array(arena, 4 * C, sizeof(double));
-    s.coef = zs_arena_take_array(arena, G * 3 * C, real);
-    s.coef_bwd = zs_arena_take_array(arena, G * 4 * C, real);
-    if (e->calls) e->calls[node].bn = s;
+    s.host = zs_arena_take_array(arena, back_coefs * C, sizeof(double));
+    s.coef = zs_arena_take_array(arena, G * coefs * C, real);
+    s.coef_bwd = zs_arena_take_array(arena, G * back_coefs * C, real);
+    if (!e->calls) return;
+    e->calls[node].bn = s;
+    if (tangent) e->calls[node].primal = &e->calls[e->graph->nodes[node].attrs.primal].bn;
 }
 
 static bool is_used(const zs_plan *p, int node) {
     return p->nodes[node].kind == ZS_NODE_RUN || p->nodes[node].kind == ZS_NODE_LAZY;
+}
+
+/* The node whose packed weights a node uses: its own, but for a second layer that reads the same weights (dual.h). */
+static int packed_by(const zs_engine *e, int node) {
+    const int w = e->graph->nodes[node].tensors[ZS_ROLE_WEIGHT];
+    const int owner = w >= 0 ? e->graph->tensors[w].node : node;
+    return is_used(e->plan, owner) && e->graph->nodes[owner].tensors[ZS_ROLE_WEIGHT] == w ? owner : node;
 }
 
 void zs_engine_layout(zs_engine *e, zs_arena *arena) {
@@ -125,7 +136,7 @@ void zs_engine_layout(zs_engine *e, zs_arena *arena) {
                 c->param[r] = n->tensors[r] >= 0 ? e->weights.tensors[n->tensors[r]] : NULL;
         }
         if (!is_used(p, i)) continue;
-        if (n->op == ZS_OP_BATCH_NORM) layout_bn(e, i, arena);
+        if (op->forward_sums) layout_bn(e, i, arena);
         zs_operand in;
         const zs_call sizing = zs_plan_sizing_call(p, i, &in);
         if (op->scratch_bytes) {
@@ -133,8 +144,9 @@ void zs_engine_layout(zs_engine *e, zs_arena *arena) {
             if (wanted > e->scratch_bytes) e->scratch_bytes = wanted;
         }
         if (op->packed_bytes) {
-            void *packed = zs_arena_take(arena, op->packed_bytes(&sizing));
-            if (e->calls) e->calls[i].packed = packed;
+            const int owner = packed_by(e, i);
+            void *packed = owner == i ? zs_arena_take(arena, op->packed_bytes(&sizing)) : NULL;
+            if (e->calls) e->calls[i].packed = owner == i ? packed : e->calls[owner].packed;
         }
     }
 }
@@ -154,7 +166,7 @@ void zs_engine_share(zs_engine *e, char *base) {
 void zs_engine_pack(zs_engine *e) {
     for (int i = 1; i < e->graph->n_nodes; i++) {
         const zs_op *op = zs_op_get(e->graph->nodes[i].op);
-        if (op->pack && is_used(e->plan, i)) op->pack(&e->calls[i]);
+        if (op->pack && is_used(e->plan, i) && packed_by(e, i) == i) op->pack(&e->calls[i]);
     }
 }
 
@@ -171,10 +183,16 @@ static void run_loss(zs_engine *e, const zs_block *b) {
     const zs_call *c = &e->calls[e->plan->output];
     const zs_kernels *k = e->exec->kernels;
     const double weight = 1.0 / e->plan->spec.group_size;
-    if (e->loss == ZS_LOSS_CROSS_ENTROPY)
-        k->cross_entropy(c->node->shape.C, b->n0, b->n1, &c->y, e->labels, weight, e->sample_loss, &c->dy);
-    else
-        k->sum_logits(c->node->shape.C, b->n0, b->n1, &c->y, e->labels, weight, e->sample_loss, &c->dy);
+    const int K = c->node->shape.C;
+    switch (e->loss) {
+    case ZS_LOSS_CROSS_ENTROPY:
+        k->cross_entropy(K, b->n0, b->n1, &c->y, e->labels, weight, e->sample_loss, &c->dy);
+        break;
+    case ZS_LOSS_CROSS_ENTROPY_TANGENT:
+        k->cross_entropy_tangent(K / 2, b->n0, b->n1, &c->y, e->labels, weight, e->sample_loss, &c->dy);
+        break;
+    default: k->sum_logits(K, b->n0, b->n1, &c->y, e->labels, weight, e->sample_loss, &c->dy);
+    }
 }
 
 static void clear_gradients(zs_engine *e, const zs_call *c, const zs_block *b) {
@@ -346,15 +364,16 @@ static void look(zs_engine *e, const zs_phase *phase) {
     const int node = e->plan->nodes[phase->node].shown;
     const bool back = phase->kind == ZS_PHASE_LOOK_BACK, zeros = shown->kind == ZS_NODE_FILL;
     const unsigned side = back ? ZS_WATCH_BACKWARD : ZS_WATCH_FORWARD;
+    const bool shows = e->plan->spec.watch[phase->node] & ~(unsigned)ZS_WATCH_STATS;
     const zs_look l = {.node = phase->node,
                        .watch = e->plan->spec.watch[phase->node] & side,
                        .shape = e->graph->nodes[node].shape,
                        .first_group = e->first_group,
                        .n_groups = e->n_groups,
                        .group_size = e->plan->spec.group_size,
-                       .value = zeros ? (zs_view){0} : view_of(e, back ? shown->kept : shown->value),
+                       .value = zeros || !shows ? (zs_view){0} : view_of(e, back ? shown->kept : shown->value),
                        .grad = back ? view_of(e, shown->grad) : (zs_view){0},
-                       .bn = e->calls[node].bn.mean ? &e->calls[node].bn : NULL};
+                       .bn = e->calls[phase->node].bn.mean ? &e->calls[phase->node].bn : NULL};
     e->observer->look(e->observer->self, &l);
 }
 

@@ -23,7 +23,13 @@ typedef struct zs_exec {
     void *poll_self;
 } zs_exec;
 
-typedef enum zs_loss { ZS_LOSS_CROSS_ENTROPY, ZS_LOSS_SUM_LOGITS, ZS_N_LOSSES } zs_loss;
+typedef enum zs_loss {
+    ZS_LOSS_CROSS_ENTROPY,
+    ZS_LOSS_SUM_LOGITS,
+    ZS_N_LOSSES,
+    ZS_LOSS_CROSS_ENTROPY_TANGENT =
+        ZS_N_LOSSES, /* its derivative along a direction, of a dual graph (dual.h); no name */
+} zs_loss;
 const char *zs_loss_name(zs_loss loss);
 int zs_loss_by_name(const char *name);
 
@@ -33,9 +39,9 @@ typedef struct zs_look {
     unsigned watch;          /* ZS_WATCH_FORWARD or ZS_WATCH_BACKWARD, as far as it is asked for */
     zs_shape shape;          /* of one sample */
     int first_group, n_groups, group_size;
-    zs_view value;           /* from the first sample of first_group; p NULL: zeros */
+    zs_view value;           /* from the first sample of first_group; p NULL: zeros, or no more than ZS_WATCH_STATS */
     zs_view grad;            /* backward only; of a seeded node the observer writes the new one there */
-    const zs_bn_state *bn;   /* of a batch norm that was run: statistics by group, counted from 0; or NULL */
+    const zs_bn_state *bn;   /* of a batch norm that runs: statistics by group, counted from 0; or NULL */
 } zs_look;
 
 /* Receives gradients: group by group in order for each tensor, tensors in no order that counts. `dw` has the engine's

@@ -8,7 +8,7 @@
 
 static const zs_op *const OPS[ZS_N_OP_KINDS] = {
 #define ZS_OP_ENTRY(NAME, file, inputs) [ZS_OP_##NAME] = &zs_op_##file,
-    ZS_OP_TABLE(ZS_OP_ENTRY)
+    ZS_ALL_OP_TABLE(ZS_OP_ENTRY)
 #undef ZS_OP_ENTRY
 };
 
@@ -19,13 +19,13 @@ const zs_op *zs_op_get(zs_op_kind kind) {
 
 static const char *const OP_NAMES[ZS_N_OP_KINDS] = {"input",
 #define ZS_OP_NAME(NAME, file, inputs) #file,
-                                                    ZS_OP_TABLE(ZS_OP_NAME)
+                                                    ZS_ALL_OP_TABLE(ZS_OP_NAME)
 #undef ZS_OP_NAME
 };
 
 static const int OP_ARITY[ZS_N_OP_KINDS] = {0,
 #define ZS_OP_ARITY(NAME, file, inputs) inputs,
-                                            ZS_OP_TABLE(ZS_OP_ARITY)
+                                            ZS_ALL_OP_TABLE(ZS_OP_ARITY)
 #undef ZS_OP_ARITY
 };
 
@@ -39,7 +39,7 @@ static int find_name(const char *const *names, int n, const char *name) {
 }
 
 const char *zs_op_name(zs_op_kind op) { return OP_NAMES[op]; }
-int zs_op_by_name(const char *name) { return find_name(OP_NAMES, ZS_N_OP_KINDS, name); }
+int zs_op_by_name(const char *name) { return find_name(OP_NAMES, ZS_N_PUBLIC_OP_KINDS, name); }
 int zs_op_arity(zs_op_kind op) { return OP_ARITY[op]; }
 const char *zs_role_name(zs_role role) { return ROLE_NAMES[role]; }
 const char *zs_bn_mode_name(zs_bn_mode mode) { return BN_MODE_NAMES[mode]; }

@@ -36,6 +36,7 @@ typedef struct zs_attrs {
     zs_bn_mode bn_mode;     /* batch_norm */
     bool bn_stays;          /* batch_norm: also where a score asks for a network without */
     int stride;             /* zero */
+    int primal;             /* batch_norm_tangent: the batch norm whose tangent it is */
 } zs_attrs;
 
 typedef enum zs_role {
@@ -87,7 +88,7 @@ void zs_graph_free(zs_graph *graph);
 static inline const int *zs_node_inputs(const zs_graph *g, int node) { return g->inputs + g->nodes[node].first_input; }
 
 const char *zs_op_name(zs_op_kind op); /* "conv2d" */
-int zs_op_by_name(const char *name);   /* -1 if unknown */
+int zs_op_by_name(const char *name);   /* -1 if unknown or not public */
 int zs_op_arity(zs_op_kind op);        /* ZS_ANY: one or more */
 const char *zs_role_name(zs_role role);
 const char *zs_bn_mode_name(zs_bn_mode mode);

@@ -85,6 +85,8 @@ typedef struct zs_kernels {
     void (*max_pool_fwd)(const zs_pool *d, int n0, int n1, const zs_view *x, const zs_view *y);
     void (*max_pool_bwd)(const zs_pool *d, int n0, int n1, const zs_view *x, const zs_view *dy, const zs_view *dx,
                          bool add);
+    /* y = t where the maximum of x is, 0 where a window is empty */
+    void (*max_pool_gate)(const zs_pool *d, int n0, int n1, const zs_view *x, const zs_view *t, const zs_view *y);
     void (*avg_pool_fwd)(const zs_pool *d, int n0, int n1, const zs_view *x, const zs_view *y);
     void (*avg_pool_bwd)(const zs_pool *d, int n0, int n1, const zs_view *dy, const zs_view *dx, bool add);
     void (*gap_fwd)(zs_shape s, int n0, int n1, const zs_view *x, const zs_view *y);
@@ -100,6 +102,11 @@ typedef struct zs_kernels {
     void (*sum_logits)(int K, int n0, int n1, const zs_view *logits, const int64_t *labels, double weight, double *loss,
                        const zs_view *dlogits);
 
+    /* Derivative of cross-entropy along a tangent: rows of logits are z[K] and their tangents t[K], likewise dlogits;
+       with p = softmax(z): loss = sum_k (p_k - [k is the label]) t_k */
+    void (*cross_entropy_tangent)(int K, int n0, int n1, const zs_view *logits, const int64_t *labels, double weight,
+                                  double *loss, const zs_view *dlogits);
+
     /* out[i] = sum over parts in their order; parts lie `stride` elements apart; out may be part 0 */
     void (*join)(size_t n, int n_parts, size_t stride, const void *parts, void *out);
 
@@ -114,6 +121,11 @@ typedef struct zs_kernels {
     void (*exponents)(size_t n, const void *g, int64_t *counts);
     /* bits[i / 64] bit i % 64 = g[i] > 0; all of the (n + 63) / 64 words are written */
     void (*positive_bits)(size_t n, const void *g, uint64_t *bits);
+    /* number of bits in which two runs of words differ */
+    int64_t (*hamming)(size_t n_words, const uint64_t *a, const uint64_t *b);
+    /* sums[n - n0][c] = sum over pixels of a * d, products and sums in double */
+    void (*product_sums)(zs_shape s, int n0, int n1, const zs_view *a, const zs_view *d, double *sums);
+    double (*dot)(size_t n, const void *x, const void *y); /* sum of products, both in double */
     size_t (*count_nonfinite)(size_t n, const void *g);
     size_t (*count_nonzero)(size_t n, const void *g); /* NaN counts */
 

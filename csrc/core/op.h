@@ -12,6 +12,8 @@ enum {
     ZS_KEEPS_ZERO = 1 << 2,  /* zeros in, no bias or beta: zeros out */
     ZS_BWD_READS_IN = 1 << 3,
     ZS_BWD_READS_OUT = 1 << 4,
+    ZS_TANGENT = 1 << 5, /* linear in the last input, which alone decides whether the output is zero */
+    ZS_GATE = 1 << 6,    /* the last input alone gets a gradient, and backward reads the others alone */
 };
 
 typedef struct zs_block {
@@ -32,6 +34,7 @@ typedef struct zs_operand {
     zs_shape clear_shape;
 } zs_operand;
 
+/* Of a batch norm; that of its tangent has the rows that batch_norm_tangent.c says. */
 typedef struct zs_bn_state {
     double *partial;   /* [blocks][2][C] */
     double *mean;      /* [n_groups][C] */
@@ -52,6 +55,7 @@ typedef struct zs_call {
     const void *param[ZS_N_ROLES]; /* reals in the arena, NULL if none */
     void *packed;
     zs_bn_state bn;
+    const zs_bn_state *primal; /* of a batch norm's tangent: the batch norm's own */
     int group_size, n_groups;
     int block_samples; /* joins: of the step whose sums are joined */
     bool wants_param_grad;
@@ -86,7 +90,7 @@ typedef struct zs_op {
 } zs_op;
 
 #define ZS_OP_DECLARE(NAME, file, inputs) extern const zs_op zs_op_##file;
-ZS_OP_TABLE(ZS_OP_DECLARE)
+ZS_ALL_OP_TABLE(ZS_OP_DECLARE)
 #undef ZS_OP_DECLARE
 
 const zs_op *zs_op_get(zs_op_kind kind); /* not for ZS_OP_INPUT */

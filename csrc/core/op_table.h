@@ -20,12 +20,22 @@
     OP(SHIFT, shift, 1)                          \
     OP(SLICE_CHANNELS, slice_channels, 1)
 
+/* Ops that only dual graphs have (dual.h): no builder makes them, and they are not listed. Their last input is a tangent,
+   in which they are linear; the one before, if any, is the primal input. */
+#define ZS_TANGENT_OP_TABLE(OP)                        \
+    OP(BATCH_NORM_TANGENT, batch_norm_tangent, ZS_ANY) \
+    OP(RELU_GATE, relu_gate, 2)                        \
+    OP(MAX_POOL_GATE, max_pool_gate, 2)
+
+#define ZS_ALL_OP_TABLE(OP) ZS_OP_TABLE(OP) ZS_TANGENT_OP_TABLE(OP)
+
 typedef enum zs_op_kind {
     ZS_OP_INPUT, /* node 0: the image */
 #define ZS_OP_ENUM(NAME, file, inputs) ZS_OP_##NAME,
-    ZS_OP_TABLE(ZS_OP_ENUM)
+    ZS_ALL_OP_TABLE(ZS_OP_ENUM)
 #undef ZS_OP_ENUM
-        ZS_N_OP_KINDS
+        ZS_N_OP_KINDS,
+    ZS_N_PUBLIC_OP_KINDS = ZS_OP_BATCH_NORM_TANGENT
 } zs_op_kind;
 
 #endif

@@ -7,7 +7,7 @@
 static const zs_place NOWHERE = {.storage = -1};
 
 static bool is_identity_bn(const zs_planner *q, const zs_node *n) {
-    return n->op == ZS_OP_BATCH_NORM &&
+    return (n->op == ZS_OP_BATCH_NORM || n->op == ZS_OP_BATCH_NORM_TANGENT) &&
            (n->attrs.bn_mode == ZS_BN_IDENTITY || (q->s->identity_bn && !n->attrs.bn_stays));
 }
 
@@ -15,7 +15,7 @@ static bool is_identity_bn(const zs_planner *q, const zs_node *n) {
 static int passes_on(const zs_planner *q, int node) {
     const zs_node *n = node_of(q, node);
     const int *in = zs_node_inputs(q->g, node);
-    if (n->op == ZS_OP_IDENTITY || is_identity_bn(q, n)) return in[0];
+    if (n->op == ZS_OP_IDENTITY || is_identity_bn(q, n)) return in[n->n_inputs - 1];
     if (n->op != ZS_OP_ADD || (watch_of(q, node) & ~(unsigned)ZS_WATCH_INPUT)) return -1;
     int only = -1;
     for (int j = 0; j < n->n_inputs; j++) {
@@ -56,21 +56,23 @@ static void find_live(zs_planner *q) {
             all_zero = all_zero && q->zero[in[j]];
             path[i] = path[i] || (path[in[j]] && n->op != ZS_OP_ZERO);
         }
-        const bool keeps =
-            is_identity_bn(q, n) || (has_trait(q, i, ZS_KEEPS_ZERO) && tensor_is_zero(q, n->tensors[ZS_ROLE_BIAS]) &&
-                                     tensor_is_zero(q, n->tensors[ZS_ROLE_BETA]) &&
-                                     (n->op != ZS_OP_BATCH_NORM || n->attrs.bn_mode != ZS_BN_RUNNING));
+        if (has_trait(q, i, ZS_TANGENT)) all_zero = q->zero[in[n->n_inputs - 1]];
+        const bool keeps = is_identity_bn(q, n) || has_trait(q, i, ZS_TANGENT) ||
+                           (has_trait(q, i, ZS_KEEPS_ZERO) && tensor_is_zero(q, n->tensors[ZS_ROLE_BIAS]) &&
+                            tensor_is_zero(q, n->tensors[ZS_ROLE_BETA]) &&
+                            (n->op != ZS_OP_BATCH_NORM || n->attrs.bn_mode != ZS_BN_RUNNING));
         q->zero[i] = !dead && (n->op == ZS_OP_ZERO || (all_zero && keeps));
     }
     q->p->has_path = path[g->n_nodes - 1];
     memset(path, 0, (size_t)g->n_nodes * sizeof *path);
 
     for (int i = 0; i < g->n_nodes; i++) {
-        const unsigned watch = watch_of(q, i);
+        const unsigned watch = watch_of(q, i) & ~(unsigned)ZS_WATCH_STATS;
         const int shown = shown_by(q, i);
         if (watch) q->shown[shown] |= (uint8_t)watch;
         if (watch & ZS_WATCH_SEED) q->reaches[shown] = true;
         q->needed[shown] = q->needed[shown] || watch;
+        q->needed[i] = q->needed[i] || (watch_of(q, i) & ZS_WATCH_STATS);
     }
     q->reaches[g->n_nodes - 1] = q->needed[g->n_nodes - 1] = true;
     for (int i = g->n_nodes - 1; i > 0; i--) {
@@ -129,16 +131,20 @@ static void count_readers(zs_planner *q) {
     q->reader[q->p->output] = -1;
 }
 
+/* What leads nowhere runs where it is watched: it counts as a reader of batch norms in any case, so that watching does not
+   change by whom they are applied, and with it the rounding of sums. */
+static bool may_run(const zs_planner *q, int i) { return !q->zero[i] && passes_on(q, i) < 0; }
+
 static bool all_readers_have(const zs_planner *q, int node, unsigned trait) {
     if (node == q->p->output) return false;
     bool any = false;
     for (int i = 1; i < q->g->n_nodes; i++) {
-        if (q->p->nodes[i].kind == ZS_NODE_SKIP) continue;
+        if (q->p->nodes[i].kind == ZS_NODE_SKIP && (trait != ZS_READS_BN || !may_run(q, i))) continue;
         const zs_node *n = node_of(q, i);
         for (int j = 0; j < n->n_inputs; j++)
             if (q->p->edges[n->first_input + j].source == node) {
                 if (!has_trait(q, i, trait)) return false;
-                any = true;
+                any = any || q->p->nodes[i].kind != ZS_NODE_SKIP;
             }
     }
     return any;
@@ -185,6 +191,7 @@ static void find_wanted(zs_planner *q) {
         if (q->shown[i] & ZS_WATCH_BACKWARD) np->wants_grad = true;
         /* behind a lazy node stands its source, which the original edge names */
         for (int j = 0; j < n->n_inputs; j++) {
+            if (!passes_gradient(q, i, j)) continue;
             const zs_edge_plan *e = &q->p->edges[n->first_input + j];
             if (q->p->nodes[e->source].wants_grad || (e->bn >= 0 && q->p->nodes[e->bn].wants_grad))
                 np->wants_grad = true;
@@ -354,7 +361,7 @@ static void route_gradients(zs_planner *q) {
         for (int j = 0, channel = 0; j < n->n_inputs; channel += node_of(q, zs_node_inputs(q->g, i)[j])->shape.C, j++) {
             zs_edge_plan *e = &p->edges[n->first_input + j];
             const zs_node_plan *tp = &p->nodes[zs_planner_target(e)];
-            if (!tp->wants_grad || tp->grad.storage < 0) continue;
+            if (!tp->wants_grad || tp->grad.storage < 0 || !passes_gradient(q, i, j)) continue;
             if (n->op == ZS_OP_ADD && same_place(tp->grad, np->grad)) continue;
             if (n->op == ZS_OP_CONCAT && same_place(tp->grad, sliced(np->grad, channel))) continue;
             e->dx = tp->grad;
@@ -374,8 +381,7 @@ static void find_fused(zs_planner *q) {
     for (int i = 1; i < q->g->n_nodes; i++) {
         zs_node_plan *np = &q->p->nodes[i];
         const zs_op *op = zs_op_get(node_of(q, i)->op);
-        const int weight = node_of(q, i)->tensors[ZS_ROLE_WEIGHT];
-        if (np->kind != ZS_NODE_RUN || !np->wants_grad || !op->fuses || !q->p->tensor_live[weight]) continue;
+        if (np->kind != ZS_NODE_RUN || !has_weight_gradient(q, i) || !op->fuses) continue;
         zs_operand in;
         const zs_call call = zs_plan_sizing_call(q->p, i, &in);
         np->fuses = op->fuses(&call) && q->p->edges[node_of(q, i)->first_input].dx.storage >= 0;

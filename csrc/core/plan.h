@@ -37,7 +37,8 @@ enum {
     ZS_WATCH_GRADIENT = 1 << 2, /* of the loss by its output; of node 0: by the images */
     ZS_WATCH_PRODUCT = 1 << 3,  /* output and gradient together */
     ZS_WATCH_SEED = 1 << 4,     /* the gradient, which the observer then replaces */
-    ZS_WATCH_FORWARD = ZS_WATCH_VALUE | ZS_WATCH_INPUT,
+    ZS_WATCH_STATS = 1 << 5,    /* of a batch norm, which runs for it: statistics, no value */
+    ZS_WATCH_FORWARD = ZS_WATCH_VALUE | ZS_WATCH_INPUT | ZS_WATCH_STATS,
     ZS_WATCH_BACKWARD = ZS_WATCH_GRADIENT | ZS_WATCH_PRODUCT | ZS_WATCH_SEED,
 };
 

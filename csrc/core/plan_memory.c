@@ -29,7 +29,8 @@ void zs_planner_lifetimes(zs_planner *q) {
             const zs_node_plan *np = &p->nodes[i];
             if (kind == ZS_PHASE_LOOK || kind == ZS_PHASE_LOOK_BACK) {
                 const zs_node_plan *shown = &p->nodes[np->shown];
-                if (kind == ZS_PHASE_LOOK) touch(q, shown->value, t);
+                if (kind == ZS_PHASE_LOOK && (watch_of(q, i) & (ZS_WATCH_VALUE | ZS_WATCH_INPUT)))
+                    touch(q, shown->value, t);
                 if (kind == ZS_PHASE_LOOK_BACK) touch(q, shown->grad, t);
                 if (kind == ZS_PHASE_LOOK_BACK && (watch_of(q, i) & ZS_WATCH_PRODUCT)) touch(q, shown->kept, t);
                 continue;
@@ -42,7 +43,7 @@ void zs_planner_lifetimes(zs_planner *q) {
             for (int j = 0; j < n->n_inputs; j++) {
                 const zs_edge_plan *e = &p->edges[n->first_input + j];
                 const zs_node_plan *source = &p->nodes[e->source];
-                if (!e->dropped && (!back || has_trait(q, i, ZS_BWD_READS_IN)))
+                if (!e->dropped && (!back || reads_back(q, i, j)))
                     touch(q, back || remake ? source->kept : source->value, t);
                 if (kind == ZS_PHASE_BACKWARD || (kind == ZS_PHASE_WEIGHTS && np->fuses)) touch(q, e->dx, t);
             }

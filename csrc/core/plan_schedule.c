@@ -61,8 +61,6 @@ static const zs_edge_plan *edge_of(const zs_planner *q, int node, int j) {
     return &q->p->edges[node_of(q, node)->first_input + j];
 }
 
-static bool is_bn(const zs_planner *q, int i) { return i > 0 && node_of(q, i)->op == ZS_OP_BATCH_NORM; }
-
 static void find_forward_tasks(schedule *s) {
     zs_planner *q = s->q;
     for (int i = 0; i < q->g->n_nodes; i++) {
@@ -76,9 +74,11 @@ static void find_forward_tasks(schedule *s) {
         }
         if (np->kind == ZS_NODE_VIEW)
             waits_for(s, task(i, TASK_VALUE), task(edge_of(q, i, 0)->source, TASK_VALUE), false);
-        if (is_bn(q, i) && (run || np->kind == ZS_NODE_LAZY)) {
-            s->exists[task(i, TASK_FORWARD_SUMS)] = true;
-            waits_for(s, task(i, TASK_FORWARD_SUMS), task(edge_of(q, i, 0)->source, TASK_VALUE), false);
+        if (has_sums(q, i) && (run || np->kind == ZS_NODE_LAZY)) {
+            const int sums = task(i, TASK_FORWARD_SUMS);
+            s->exists[sums] = true;
+            for (int j = 0; j < n->n_inputs; j++) waits_for(s, sums, task(edge_of(q, i, j)->source, TASK_VALUE), false);
+            if (n->op == ZS_OP_BATCH_NORM_TANGENT) waits_for(s, sums, task(n->attrs.primal, TASK_FORWARD_SUMS), true);
             if (run) waits_for(s, task(i, TASK_FORWARD), task(i, TASK_FORWARD_SUMS), true);
         }
         for (int j = 0; run && j < n->n_inputs; j++) {
@@ -91,16 +91,14 @@ static void find_forward_tasks(schedule *s) {
     for (int i = 0; i < q->g->n_nodes; i++) {
         if (!(watch_of(q, i) & ZS_WATCH_FORWARD)) continue;
         s->exists[task(i, TASK_LOOK)] = true;
-        waits_for(s, task(i, TASK_LOOK), task(q->p->nodes[i].shown, TASK_VALUE), false);
+        if (watch_of(q, i) & (ZS_WATCH_VALUE | ZS_WATCH_INPUT))
+            waits_for(s, task(i, TASK_LOOK), task(q->p->nodes[i].shown, TASK_VALUE), false);
+        if ((watch_of(q, i) & ZS_WATCH_STATS) && s->exists[task(i, TASK_FORWARD_SUMS)])
+            waits_for(s, task(i, TASK_LOOK), task(i, TASK_FORWARD_SUMS), true);
     }
     const int out = q->p->output;
     s->exists[task(out, TASK_LOSS)] = true;
     waits_for(s, task(out, TASK_LOSS), task(out, TASK_VALUE), false);
-}
-
-static bool has_weight_gradient(const zs_planner *q, int i) {
-    const int w = node_of(q, i)->tensors[ZS_ROLE_WEIGHT];
-    return w >= 0 && q->p->tensor_live[w];
 }
 
 /* The task after which the gradient of a seeded node is the observer's. */
@@ -134,6 +132,7 @@ static void find_backward_tasks(schedule *s) {
         for (int j = 0; j < n->n_inputs; j++) {
             const zs_edge_plan *e = edge_of(q, i, j);
             const int to = zs_planner_target(e);
+            if (!passes_gradient(q, i, j)) continue;
             if (runs && e->dx.storage >= 0) {
                 any = true;
                 waits_for(s, task(to, TASK_GRADIENT), np->fuses ? weights : back, false);
@@ -146,7 +145,7 @@ static void find_backward_tasks(schedule *s) {
             s->exists[back] = true;
             waits_for(s, back, gradient, seeded);
         }
-        if (is_bn(q, i)) {
+        if (has_sums(q, i)) {
             s->exists[task(i, TASK_BACKWARD_SUMS)] = true;
             waits_for(s, task(i, TASK_BACKWARD_SUMS), gradient, seeded);
             if (any) waits_for(s, back, task(i, TASK_BACKWARD_SUMS), true);
@@ -224,7 +223,7 @@ static void begin(schedule *s, int t) {
     if (back && has_trait(q, node, ZS_BWD_READS_OUT)) provide(s, node, true);
     for (int j = 0; kind != TASK_LOSS && j < node_of(q, node)->n_inputs; j++) {
         const zs_edge_plan *e = edge_of(q, node, j);
-        if (!e->dropped && (!back || has_trait(q, node, ZS_BWD_READS_IN))) provide(s, e->source, back);
+        if (!e->dropped && (!back || reads_back(q, node, j))) provide(s, e->source, back);
         if (kind == TASK_BACKWARD && e->dx.storage >= 0 && e->dx.storage == q->p->nodes[e->source].kept.storage)
             provide_before_it_goes(s, e->source);
     }
@@ -271,7 +270,7 @@ static void reset(schedule *s, bool ascending) {
 
 zs_status zs_planner_schedule(zs_planner *q) {
     const size_t n_nodes = (size_t)q->g->n_nodes, n_tasks = n_nodes * N_TASKS;
-    const size_t n_waits = 2 * (size_t)q->g->n_inputs + 7 * n_nodes; /* forward; backward has fewer */
+    const size_t n_waits = 3 * (size_t)q->g->n_inputs + 9 * n_nodes; /* forward; backward has fewer */
     schedule s = {.q = q};
     s.exists = zs_alloc(n_tasks * sizeof *s.exists);
     s.missing = zs_alloc(n_tasks * sizeof *s.missing);

@@ -26,6 +26,27 @@ static inline bool has_trait(const zs_planner *q, int node, unsigned trait) {
     return node > 0 && (zs_op_get(node_of(q, node)->op)->traits & trait) != 0;
 }
 
+/* A batch norm or the tangent of one: needs sums over a group in both directions. */
+static inline bool has_sums(const zs_planner *q, int node) {
+    return node > 0 && zs_op_get(node_of(q, node)->op)->forward_sums;
+}
+
+static inline int last_input(const zs_planner *q, int node) { return node_of(q, node)->n_inputs - 1; }
+
+/* Whether backward reads the value of input j, and whether it makes its gradient. */
+static inline bool reads_back(const zs_planner *q, int node, int j) {
+    return has_trait(q, node, ZS_BWD_READS_IN) && !(has_trait(q, node, ZS_GATE) && j == last_input(q, node));
+}
+
+static inline bool passes_gradient(const zs_planner *q, int node, int j) {
+    return !has_trait(q, node, ZS_GATE) || j == last_input(q, node);
+}
+
+static inline bool has_weight_gradient(const zs_planner *q, int node) {
+    const int w = node_of(q, node)->tensors[ZS_ROLE_WEIGHT];
+    return w >= 0 && q->p->tensor_live[w];
+}
+
 static inline size_t elements_of(zs_shape s) { return (size_t)s.C * (size_t)s.H * (size_t)s.W; }
 
 /* What the observer wants to see of a node itself. */

@@ -6,7 +6,7 @@
        dx = gamma rstd (dy - sum(dy)/M - xhat sum(dy xhat)/M)                                                        */
 #include <math.h>
 
-#include "core/op.h"
+#include "ops/batch_norm.h"
 
 static zs_status infer(const zs_attrs *a, int n_in, const zs_shape *in, zs_shape *out, zs_error *err) {
     (void)n_in;
@@ -31,22 +31,6 @@ static int declare(const zs_attrs *a, const zs_shape *in, zs_tensor_decl *decls)
     return n;
 }
 
-static double element(const zs_call *c, zs_role role, int i, double absent) {
-    const void *p = c->param[role];
-    if (!p) return absent;
-    return c->k->dtype == ZS_F64 ? ((const double *)p)[i] : (double)((const float *)p)[i];
-}
-
-static int blocks(const zs_call *c) { return (c->group_size + c->block_samples - 1) / c->block_samples; }
-
-static size_t samples(const zs_call *c) {
-    return (size_t)c->group_size * (size_t)c->node->shape.H * (size_t)c->node->shape.W;
-}
-
-static void *reals(const zs_call *c, void *base, size_t index) {
-    return (char *)base + index * zs_dtype_size(c->k->dtype);
-}
-
 static void forward_sums(const zs_call *c, const zs_block *b, void *scratch) {
     (void)scratch;
     if (c->node->attrs.bn_mode != ZS_BN_BATCH) return;
@@ -59,11 +43,11 @@ static void forward_sums(const zs_call *c, const zs_block *b, void *scratch) {
 static void join_group(const zs_call *c, int group, double *mean, double *rstd) {
     const int C = c->node->shape.C;
     const size_t pixels = (size_t)c->node->shape.H * (size_t)c->node->shape.W;
-    const double total = (double)samples(c);
+    const double total = (double)zs_bn_samples(c);
     for (int i = 0; i < C; i++) {
         double n = 0, m = 0, m2 = 0;
-        for (int j = 0; j < blocks(c); j++) {
-            const double *partial = c->bn.partial + ((size_t)(group * blocks(c) + j) * 2) * (size_t)C;
+        for (int j = 0; j < zs_bn_blocks(c); j++) {
+            const double *partial = c->bn.partial + ((size_t)(group * zs_bn_blocks(c) + j) * 2) * (size_t)C;
             const int n0 = j * c->block_samples;
             const int n1 = n0 + c->block_samples < c->group_size ? n0 + c->block_samples : c->group_size;
             const double nb = (double)((size_t)(n1 - n0) * pixels), delta = partial[i] - m;
@@ -84,22 +68,22 @@ static void forward_join(const zs_call *c) {
             join_group(c, g, mean, rstd);
         else
             for (int i = 0; i < C; i++) {
-                mean[i] = element(c, ZS_ROLE_RUNNING_MEAN, i, 0.0);
-                rstd[i] = 1.0 / sqrt(element(c, ZS_ROLE_RUNNING_VAR, i, 1.0) + c->node->attrs.eps);
+                mean[i] = zs_bn_param(c, ZS_ROLE_RUNNING_MEAN, i, 0.0);
+                rstd[i] = 1.0 / sqrt(zs_bn_param(c, ZS_ROLE_RUNNING_VAR, i, 1.0) + c->node->attrs.eps);
             }
         double *host = c->bn.host;
         for (int i = 0; i < C; i++) {
             host[i] = mean[i];
-            host[C + i] = element(c, ZS_ROLE_GAMMA, i, 1.0) * rstd[i];
-            host[2 * C + i] = element(c, ZS_ROLE_BETA, i, 0.0);
+            host[C + i] = zs_bn_param(c, ZS_ROLE_GAMMA, i, 1.0) * rstd[i];
+            host[2 * C + i] = zs_bn_param(c, ZS_ROLE_BETA, i, 0.0);
         }
-        c->k->cast(3 * (size_t)C, host, reals(c, c->bn.coef, (size_t)g * 3 * (size_t)C));
+        c->k->cast(3 * (size_t)C, host, zs_bn_row(c, c->bn.coef, (size_t)g * 3));
     }
 }
 
 static void forward(const zs_call *c, const zs_block *b, void *scratch) {
     (void)scratch;
-    const void *coef = reals(c, c->bn.coef, (size_t)b->group * 3 * (size_t)c->node->shape.C);
+    const void *coef = zs_bn_row(c, c->bn.coef, (size_t)b->group * 3);
     c->k->bn_fwd(c->node->shape, b->n0, b->n1, &c->in[0].x, coef, &c->y);
 }
 
@@ -107,41 +91,41 @@ static void backward_sums(const zs_call *c, const zs_block *b, void *scratch) {
     (void)scratch;
     const int C = c->node->shape.C;
     double *partial = c->bn.partial + (size_t)b->index * 2 * (size_t)C;
-    const void *coef = reals(c, c->bn.coef, (size_t)b->group * 3 * (size_t)C);
+    const void *coef = zs_bn_row(c, c->bn.coef, (size_t)b->group * 3);
     c->k->bn_bwd_sums(c->node->shape, b->n0, b->n1, &c->dy, &c->in[0].x, coef, partial, partial + C);
 }
 
 static void backward_join(const zs_call *c) {
     const int C = c->node->shape.C;
     const bool batch = c->node->attrs.bn_mode == ZS_BN_BATCH;
-    const double M = (double)samples(c);
+    const double M = (double)zs_bn_samples(c);
     for (int g = 0; g < c->n_groups; g++) {
         const double *mean = c->bn.mean + (size_t)g * (size_t)C, *rstd = c->bn.rstd + (size_t)g * (size_t)C;
         double *d_beta = c->bn.d_beta + (size_t)g * (size_t)C, *d_gamma = c->bn.d_gamma + (size_t)g * (size_t)C;
         double *host = c->bn.host;
         for (int i = 0; i < C; i++) {
             double s1 = 0, s2 = 0;
-            for (int j = 0; j < blocks(c); j++) {
-                const double *partial = c->bn.partial + ((size_t)(g * blocks(c) + j) * 2) * (size_t)C;
+            for (int j = 0; j < zs_bn_blocks(c); j++) {
+                const double *partial = c->bn.partial + ((size_t)(g * zs_bn_blocks(c) + j) * 2) * (size_t)C;
                 s1 += partial[i];
                 s2 += partial[C + i];
             }
             d_beta[i] = s1;
             d_gamma[i] = s2 * rstd[i];
-            const double a = element(c, ZS_ROLE_GAMMA, i, 1.0) * rstd[i];
+            const double a = zs_bn_param(c, ZS_ROLE_GAMMA, i, 1.0) * rstd[i];
             host[i] = mean[i];
             host[C + i] = a;
             host[2 * C + i] = batch ? a * s1 / M : 0.0;
             host[3 * C + i] = batch ? a * rstd[i] * rstd[i] * s2 / M : 0.0;
         }
-        c->k->cast(4 * (size_t)C, host, reals(c, c->bn.coef_bwd, (size_t)g * 4 * (size_t)C));
+        c->k->cast(4 * (size_t)C, host, zs_bn_row(c, c->bn.coef_bwd, (size_t)g * 4));
     }
 }
 
 static void backward(const zs_call *c, const zs_block *b, void *scratch) {
     (void)scratch;
     if (!c->in[0].dx.p) return;
-    const void *coef = reals(c, c->bn.coef_bwd, (size_t)b->group * 4 * (size_t)c->node->shape.C);
+    const void *coef = zs_bn_row(c, c->bn.coef_bwd, (size_t)b->group * 4);
     c->k->bn_bwd_x(c->node->shape, b->n0, b->n1, &c->dy, &c->in[0].x, coef, &c->in[0].dx, c->in[0].add);
 }
 

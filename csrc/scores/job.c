@@ -44,6 +44,7 @@ static zs_status make_plans(job_state *s, zs_recompute recompute, zs_error *err)
             .tensor_zero = s->sets[p->weights].tensor_zero,
         };
         if (zs_plan_make(s->job->graph, &spec, &p->plan, err) != ZS_OK) return err->status;
+        if (zs_job_plan_hessian(s, p, err) != ZS_OK) return err->status;
         if (i == 0) s->job->macs = p->plan->macs;
     }
     s->job->n_passes = s->n_passes;
@@ -101,6 +102,8 @@ static void layout(job_state *s, zs_arena *arena) {
         p->losses = zs_arena_take_array(arena, (size_t)p->plan->spec.n_groups, sizeof(double));
         const size_t bytes = zs_engine_shared_bytes(&p->engine);
         if (bytes > s->shared_bytes) s->shared_bytes = bytes;
+        const size_t second = zs_job_layout_hessian(s, p, arena);
+        if (second > s->shared_bytes) s->shared_bytes = second;
     }
     layout_runs(s, arena);
     /* Drawn weights live only until they are loaded: in the memory that the passes share. */
@@ -259,6 +262,13 @@ static void fill_sink(const zs_gradient_sink *sink, const zs_kernels *k, const z
         k->store_vector(t->size, dw, out);
 }
 
+void zs_job_check_gradient(pass *p, const zs_tensor *t, const void *dw) {
+    const size_t bad = p->exec.kernels->count_nonfinite(t->size, dw);
+    if (!bad) return;
+    p->n_bad += bad;
+    if (p->bad_node < 0 || t->node < p->bad_node) p->bad_node = t->node;
+}
+
 static void observe(void *self, int tensor, int group, const void *dw) {
     job_state *s = self;
     const zs_job *job = s->job;
@@ -266,16 +276,14 @@ static void observe(void *self, int tensor, int group, const void *dw) {
     pass *p = s->now;
     const zs_kernels *k = p->exec.kernels;
     if (p->sink) fill_sink(job->sink, k, t, tensor, group, dw);
-    const size_t bad = k->count_nonfinite(t->size, dw);
-    if (bad) {
-        p->n_bad += bad;
-        if (p->bad_node < 0 || t->node < p->bad_node) p->bad_node = t->node;
-    }
-    if (!p->any_nonzero && t->counted) p->any_nonzero = k->count_nonzero(t->size, dw) > 0;
+    zs_job_check_gradient(p, t, dw);
+    zs_job_keep_gradient(s, p, tensor, group, dw);
+    if (group < p->first_nonzero && t->counted && k->count_nonzero(t->size, dw) > 0) p->first_nonzero = group;
     for (int i = 0; i < job->n_runs; i++) {
         const zs_score_run *r = &job->runs[i];
-        if (r->pass < 0 || &s->passes[r->pass] != p || !s->states[i][tensor]) continue;
-        if (group < r->n_groups || p->n_sweeps > 0) r->score->observe(r, s->states[i][tensor], t, group, dw);
+        if (r->pass < 0 || &s->passes[r->pass] != p || !s->states[i][tensor] || !r->score->observe) continue;
+        const int number = p->n_sweeps > 0 ? p->sweep : group;
+        if (group < r->n_groups) r->score->observe(r, s->states[i][tensor], t, number, dw);
     }
 }
 
@@ -301,6 +309,7 @@ static zs_status run_backward(job_state *s, pass *p, zs_error *err) {
     while (s->job->runs[run].pass < 0 || &s->passes[s->job->runs[run].pass] != p) run++;
     const zs_score_run *r = &s->job->runs[run];
     for (int sweep = 0; sweep < p->n_sweeps; sweep++) {
+        p->sweep = sweep;
         const int sample = r->score->begin_sweep(r, s->memory[run], sweep);
         if (zs_engine_backward_from(&p->engine, sample, 0, err) != ZS_OK) break;
     }
@@ -330,6 +339,9 @@ static zs_status run_pass(job_state *s, pass *p, zs_error *err) {
         if (p->sink && job->sink->losses) memcpy(job->sink->losses + g, p->losses, (size_t)n * sizeof(double));
         note(&p->blame, p->engine.blame.node, p->engine.blame.count);
     }
+    zs_blame blame;
+    if (zs_job_run_hessian(s, p, &blame, err) != ZS_OK) return err->status;
+    note(&p->blame, blame.node, blame.count);
     if (p->blame.node < 0) note(&p->blame, p->bad_node, p->n_bad);
     note(&job->blame, p->blame.node, p->blame.count);
     const int64_t rows = (int64_t)p->group_size * p->n_groups;
@@ -360,7 +372,8 @@ static void finish_run(job_state *s, int index) {
     const zs_finish f = {
         .states = s->states[index], .memory = s->memory[index], .any_live = sum_tensors(s, r, s->states[index])};
     if (r->score->finish) r->score->finish(r, &f);
-    if (p && r->score->sees_signal && (!p->plan->has_path || !p->any_nonzero)) {
+    const bool sees_signal = r->score->sees_signal && !zs_job_needs(r).all_params;
+    if (p && sees_signal && (!p->plan->has_path || p->first_nonzero >= r->n_groups)) {
         r->status = ZS_RESULT_NO_SIGNAL;
         r->reason = p->plan->has_path ? "every gradient is exactly zero" : "no path from the images to the logits";
     }
@@ -386,6 +399,7 @@ static zs_status prepare(job_state *s, zs_error *err) {
 static void release(job_state *s) {
     for (int i = 0; i < s->n_passes; i++) {
         zs_plan_free(s->passes[i].plan);
+        zs_job_free_hessian(&s->passes[i]);
         zs_free(s->passes[i].watch);
     }
     for (int i = 0; i < s->n_sets; i++) zs_free(s->sets[i].tensor_zero);

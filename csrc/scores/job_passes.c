@@ -1,6 +1,8 @@
 /* Which passes a job needs: runs that read the same images through the same network with the same weights, grouping and
    arithmetic share one; those that only look at activations join any of these, whatever its loss. What a run finds in a
    pass does not depend on who shares it. */
+#include <limits.h>
+
 #include "scores/job_state.h"
 
 zs_needs zs_job_needs(const zs_score_run *run) { return run->score->needs ? run->score->needs(run) : (zs_needs){0}; }
@@ -60,8 +62,19 @@ static bool fits(const pass *p, const pass *wanted) {
            (p->loss == wanted->loss || !p->backward || !wanted->backward);
 }
 
-/* The number of the pass that takes `wanted`, or -1. */
-static int join_pass(job_state *s, pass wanted, zs_error *err) {
+/* Whether a node that the run watches is watched by its input where the pass shows its output, or the other way round:
+   one pass shows one of them. */
+static bool sees_other_side(const job_state *s, const pass *p, const zs_score_run *r) {
+    const unsigned input = ZS_WATCH_INPUT, stats = ZS_WATCH_STATS;
+    for (int i = 0; p->watch && r && r->score->watch && i < s->job->graph->n_nodes; i++) {
+        const unsigned there = p->watch[i] & ~stats, wanted = r->score->watch(r, i) & ~stats;
+        if (there && wanted && ((there ^ wanted) & input)) return true;
+    }
+    return false;
+}
+
+/* The number of the pass that takes `wanted` for a run, or for the sink (NULL); -1: none. */
+static int join_pass(job_state *s, pass wanted, const zs_score_run *r, zs_error *err) {
     const zs_source *source = &s->job->sources[wanted.source];
     const int group_size = wanted.group_size, n_groups = wanted.n_groups;
     if (group_size < 1 || n_groups < 1 || (int64_t)group_size * n_groups > source->n_samples) {
@@ -71,7 +84,7 @@ static int join_pass(job_state *s, pass wanted, zs_error *err) {
     }
     for (int i = 0; i < s->n_passes; i++) {
         pass *p = &s->passes[i];
-        if (!fits(p, &wanted)) continue;
+        if (!fits(p, &wanted) || sees_other_side(s, p, r)) continue;
         if (wanted.backward) p->loss = wanted.loss;
         p->backward = p->backward || wanted.backward;
         p->hessian = p->hessian || wanted.hessian;
@@ -84,6 +97,7 @@ static int join_pass(job_state *s, pass wanted, zs_error *err) {
         return -1;
     }
     wanted.blame.node = wanted.bad_node = -1;
+    wanted.first_nonzero = INT_MAX;
     wanted.exec = s->job->exec;
     wanted.exec.kernels = s->job->kernels[wanted.dtype];
     s->passes[s->n_passes] = wanted;
@@ -115,7 +129,7 @@ static zs_status join_run(job_state *s, zs_score_run *r, const zs_needs *needs, 
                          .n_groups = r->n_groups,
                          .n_sweeps = needs->n_sweeps,
                          .hessian = needs->hessian};
-    r->pass = join_pass(s, wanted, err);
+    r->pass = join_pass(s, wanted, r, err);
     return err->status;
 }
 
@@ -137,6 +151,7 @@ zs_status zs_job_find_passes(job_state *s, zs_error *err) {
             r->graph = job->graph;
             r->labels = job->sources[r->source].labels;
             r->seed = job->seed;
+            r->kernels = job->kernels[job->dtype];
             const zs_needs needs = zs_job_needs(r);
             r->kernels = job->kernels[needs.float64 ? ZS_F64 : job->dtype];
             if (needs.forward_only != (forward_only != 0)) continue;
@@ -161,6 +176,6 @@ zs_status zs_job_find_passes(job_state *s, zs_error *err) {
                      .backward = true,
                      .params = ZS_PARAMS_ALL,
                      .sink = true},
-              err);
+              NULL, err);
     return err->status;
 }

@@ -2,6 +2,7 @@
 #ifndef ZS_JOB_STATE_H
 #define ZS_JOB_STATE_H
 
+#include "core/dual.h"
 #include "core/init.h"
 #include "scores/job.h"
 
@@ -17,6 +18,13 @@ typedef struct weight_set {
     bool *tensor_zero; /* biases and betas of which every element is known to be zero */
 } weight_set;
 
+/* Over the dual graph, for products of the Hessian and the gradient; job_hessian.c. */
+typedef struct second_pass {
+    zs_dual dual;
+    zs_plan *plan; /* NULL: nothing asks for it, or no weight has a gradient */
+    zs_engine engine; /* its weights: those of the pass, and the gradient that it leaves */
+} second_pass;
+
 /* One run through the network for all the scores that it fits. */
 typedef struct pass {
     /* what its runs have in common */
@@ -30,14 +38,15 @@ typedef struct pass {
     bool backward;
     zs_params params;
     int n_groups;         /* of all chunks */
-    int n_sweeps;
+    int n_sweeps, sweep;  /* and the one under way */
     bool hessian;
     uint8_t *watch;       /* [n_nodes], or NULL */
     zs_exec exec;
     zs_plan *plan;
     zs_engine engine;
+    second_pass second;
     double *losses;       /* of a chunk */
-    bool any_nonzero;
+    int first_nonzero;    /* group that has a gradient which is not zero */
     zs_blame blame;
     size_t n_bad;         /* gradients that are not finite, and the first node that had one */
     int bad_node;
@@ -61,5 +70,14 @@ typedef struct job_state {
 
 zs_needs zs_job_needs(const zs_score_run *run);
 zs_status zs_job_find_passes(job_state *s, zs_error *err);
+
+void zs_job_check_gradient(pass *p, const zs_tensor *t, const void *dw); /* that it is finite */
+
+/* Each does nothing for passes without. Planned once the pass is; the layout returns the shared bytes that it wants. */
+zs_status zs_job_plan_hessian(const job_state *s, pass *p, zs_error *err);
+void zs_job_free_hessian(pass *p);
+size_t zs_job_layout_hessian(job_state *s, pass *p, zs_arena *arena);
+void zs_job_keep_gradient(const job_state *s, pass *p, int tensor, int group, const void *dw);
+zs_status zs_job_run_hessian(job_state *s, pass *p, zs_blame *blame, zs_error *err); /* blame: the first node, or -1 */
 
 #endif

@@ -68,10 +68,11 @@ static void look(const zs_score_run *run, void *state, const zs_look *look) {
     uint64_t *bits = (uint64_t *)(void *)(m->k + n * n);
     const size_t stride = zs_relu_words(s);
     const zs_relu_rows rows = zs_relu_bits(run->kernels, look, 0, n, bits);
+    const size_t words = rows.n_runs * rows.run_words;
     for (int i = 0; i < n; i++)
         for (int j = 0; j < i; j++)
-            m->k[i * n + j] += (double)(factor * zs_hamming(rows.n_runs * rows.run_words, bits + (size_t)i * stride,
-                                                            bits + (size_t)j * stride));
+            m->k[i * n + j] +=
+                (double)(factor * run->kernels->hamming(words, bits + (size_t)i * stride, bits + (size_t)j * stride));
 }
 
 static void finish(zs_score_run *run, const zs_finish *f) {

@@ -19,11 +19,4 @@ typedef struct zs_relu_rows {
 /* words: zs_relu_words for each of n images, image after image from `first` of the look on. */
 zs_relu_rows zs_relu_bits(const zs_kernels *k, const zs_look *look, int first, int n, uint64_t *words);
 
-/* Number of units on which two images, of `words` words each, are not the same. */
-static inline int64_t zs_hamming(size_t words, const uint64_t *a, const uint64_t *b) {
-    int64_t count = 0;
-    for (size_t i = 0; i < words; i++) count += __builtin_popcountll(a[i] ^ b[i]);
-    return count;
-}
-
 #endif

@@ -78,16 +78,18 @@ typedef struct zs_score {
     int min_groups;
     bool takes_edges;
     bool keeps_signs; /* wants the rounding of direct sums where the caller leaves the algorithm open */
-    bool sees_signal; /* without a gradient that is not zero, its value has the status `no_signal` */
+    bool sees_signal; /* without a weight's gradient that is not zero, its value has the status `no_signal`; where it
+                         needs all parameters, it sees to that itself */
     const char *extra_name; /* NULL: none */
     zs_needs (*needs)(const zs_score_run *run); /* NULL: gradients of weights */
     const char *(*check)(const zs_score_run *run); /* what is wrong with the run, or NULL */
 
     /* By tensor; NULL where a score has nothing to do with gradients of parameters. */
     size_t (*state_bytes)(const zs_score_run *run, const zs_tensor *t); /* of one live tensor, zeroed before */
+    /* where a score wants sweeps, `group` is the sweep's number */
     void (*observe)(const zs_score_run *run, void *state, const zs_tensor *t, int group, const void *dw);
-    /* the product of the loss's Hessian and the gradient that was observed, after all gradients; may come in parts that
-       add up */
+    /* the product of the cross-entropy's Hessian and its gradient, both of the first group, after all gradients; comes in
+       parts that add up */
     void (*observe_hessian)(const zs_score_run *run, void *state, const zs_tensor *t, const void *h);
     /* value of one counted tensor; `counts` is its row or NULL; *live: it had something to say */
     double (*finish_tensor)(const zs_score_run *run, const void *state, const zs_tensor *t, int64_t *counts,

@@ -27,17 +27,24 @@ int zs_add_max_pool(zs_builder *b, const char *name, int x, int size, int stride
     return add_pool(b, ZS_OP_MAX_POOL, name, x, size, stride, pad);
 }
 
-int zs_add_relu_conv_bn(zs_builder *b, const char *relu, const char *conv, const char *bn, int x, int K, int size,
-                        int stride) {
+static int add_relu_conv_bn(zs_builder *b, const char *relu, const char *conv, const char *bn, int x, int K, int size,
+                            int stride, bool bn_stays) {
+    zs_attrs attrs = zs_attrs_default();
+    attrs.bn_stays = bn_stays;
     x = zs_add_simple(b, ZS_OP_RELU, relu, x);
     x = zs_add_conv(b, conv, x, K, size, stride);
-    return zs_add_bn(b, bn, x);
+    return zs_builder_add(b, ZS_OP_BATCH_NORM, bn, 1, &x, NULL, &attrs);
 }
 
-int zs_add_residual(zs_builder *b, int number, int x, int K) {
+int zs_add_relu_conv_bn(zs_builder *b, const char *relu, const char *conv, const char *bn, int x, int K, int size,
+                        int stride) {
+    return add_relu_conv_bn(b, relu, conv, bn, x, K, size, stride, false);
+}
+
+int zs_add_residual(zs_builder *b, int number, int x, int K, bool bn_stays) {
 #define N(part) zs_named("res%d." part, number).text
-    const int half = zs_add_relu_conv_bn(b, N("relu_a"), N("conv_a"), N("bn_a"), x, K, 3, 2);
-    const int body = zs_add_relu_conv_bn(b, N("relu_b"), N("conv_b"), N("bn_b"), half, K, 3, 1);
+    const int half = add_relu_conv_bn(b, N("relu_a"), N("conv_a"), N("bn_a"), x, K, 3, 2, bn_stays);
+    const int body = add_relu_conv_bn(b, N("relu_b"), N("conv_b"), N("bn_b"), half, K, 3, 1, bn_stays);
     const int pool = zs_add_avg_pool(b, N("pool"), x, 2, 2, 0);
     const int shortcut = zs_add_conv(b, N("down"), pool, K, 1, 1);
     return zs_add_sum(b, N("sum"), 2, (const int[]){shortcut, body});

@@ -18,8 +18,8 @@ int zs_add_max_pool(zs_builder *b, const char *name, int x, int size, int stride
 int zs_add_relu_conv_bn(zs_builder *b, const char *relu, const char *conv, const char *bn, int x, int K, int size,
                         int stride);
 /* Halves the map: two ReLU-conv-BN, and on the shortcut a 2x2 pool and a 1x1 convolution, neither BN nor ReLU; nothing
-   after the sum. Nodes res<number>.relu_a ... res<number>.sum. */
-int zs_add_residual(zs_builder *b, int number, int x, int K);
+   after the sum. Nodes res<number>.relu_a ... res<number>.sum. `bn_stays`: also in networks without batch norms. */
+int zs_add_residual(zs_builder *b, int number, int x, int K, bool bn_stays);
 /* That the map can be halved so twice: at odd sizes the strided convolution and the pool give different maps. */
 zs_status zs_residual_input_check(const zs_space_args *args, zs_error *err);
 /* head.bn, head.relu, head.pool, head.fc */

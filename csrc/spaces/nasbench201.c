@@ -15,7 +15,8 @@
    zero-cost-nas (Abdelfattah et al., ICLR 2021; GradSign's networks too) builds all five operations on every edge of
    every cell, in the order none, avg_pool, 3x3, 1x1, skip, and runs the chosen one: all networks have the same weights,
    and those of operations that are not chosen get no gradient. Convolutions of its cells have a bias and their batch norm
-   no gamma and beta; stem, residual blocks and head are the same. */
+   no gamma and beta; stem, residual blocks and head are the same. Where a score asks for a network without batch norms,
+   its residual blocks, which have no switch for that, keep theirs; stem, cells and head lose them. */
 #include <stdio.h>
 
 #include "spaces/blocks.h"
@@ -158,7 +159,7 @@ static zs_status nasbench201_build(const int *genes, const zs_space_args *args, 
     for (int stage = 0; stage < N_STAGES; stage++) {
         if (stage > 0) {
             K *= 2;
-            x = zs_add_residual(b, stage, x, K);
+            x = zs_add_residual(b, stage, x, K, args->builder == ZS_BUILDER_ZEROCOST);
             zs_builder_set_feature(b, x);
         }
         for (int i = 0; i < args->cells && zs_builder_ok(b); i++) {

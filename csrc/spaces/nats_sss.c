@@ -86,7 +86,7 @@ static zs_status nats_sss_build(const int *genes, const zs_space_args *args, zs_
     zs_builder_set_feature(b, x);
     for (int stage = 0; stage <= 2; stage++) { /* a residual block before all cells but the first */
         if (stage > 0) {
-            x = zs_add_residual(b, stage, x, genes[2 * stage - 1]);
+            x = zs_add_residual(b, stage, x, genes[2 * stage - 1], false);
             zs_builder_set_feature(b, x);
         }
         x = add_cell(b, stage, x, genes[2 * stage]);

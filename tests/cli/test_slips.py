@@ -32,7 +32,7 @@ from .common import BAD_LINE, Run, read_csv
         (["score", "9", "--xi", "much"], "argument --xi: expected a number, got 'much'"),
         (["score", "9", "--xi", "-1"], "xi: expected a positive number, got -1.0"),
         (["score", "9", "--lo", "1e-3"], "argument --lo: belongs to sweet, but"),
-        (["score", "9", "--samples", "2"], "argument --samples: belongs to gradsign, but"),
+        (["score", "9", "--samples", "2"], "argument --samples: belongs to gradsign, knas, but"),
         (["score", "9", "--classes", "3"], "argument --classes: expected at least 4"),
         (["score", "9", "--batches", "4"], "4 batches of 8 need 32 images, small has 30"),
         (["score", "9", "--batches", "1"], "xi_gsnr with 2 batches of 8 needs 16 images, got 8"),

@@ -45,6 +45,7 @@ def calls() -> None:
         zeroshot.XiGsnr(batch_size=4),
         zeroshot.GradSign(n_samples=4),
         zeroshot.Sweet(batch_size=8),
+        zeroshot.scores.Grasp(batch_size=4),
     ]
     zeroshot.score(1462, x, y, scores=scores, **small)
     zeroshot.score(1462, x, y, scores=scores, n_threads=2, init="orthogonal", **small)

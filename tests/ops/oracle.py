@@ -56,6 +56,7 @@ ROUNDINGS = {
     "sum_fwd": 4,  # difference, product, sum, product
     "scale": 1,
     "join": 0,
+    "product_sums": 1,  # the product, which is exact in float32
 }
 
 

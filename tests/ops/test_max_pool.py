@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from zeroshot import _testing
-from zeroshot.reference import ops
+from zeroshot.reference import ops, tangents
 
 from .oracle import (
     USABLE,
@@ -115,6 +115,22 @@ def test_max_pool_matches_reference(case: Pool, dtype: Any, table: str) -> None:
 @every_table
 @every_dtype
 @every_case
+def test_max_pool_gate_passes_what_lies_at_the_maximum(case: Pool, dtype: Any, table: str) -> None:
+    rng = np.random.default_rng(4)
+    for draw in (normal, few_values):
+        x, t = draw(rng, dtype, *case.shape), normal(rng, dtype, *case.shape)
+        expected = nhwc(tangents.max_pool_tangent(nchw(x), nchw(t), **case.window))
+        run_kernel(
+            lambda a, b, out: _testing.max_pool_gate(table, a, b, out, **case.window),
+            [x, t],
+            [garbage(dtype, *case.out)],
+            lambda out, e=expected: assert_same(out, e, "y"),
+        )
+
+
+@every_table
+@every_dtype
+@every_case
 def test_max_pool_of_small_integers_is_exact(case: Pool, dtype: Any, table: str) -> None:
     rng = np.random.default_rng(1)
     x, dy, dx = (integers(rng, dtype, *s) for s in (case.shape, case.out, case.shape))
@@ -155,6 +171,12 @@ def test_max_pool_touches_its_block_only(dtype: Any, table: str) -> None:
         5,
         [dy],
         "max_pool_fwd",
+    )
+    check_blocks(
+        lambda y, **b: _testing.max_pool_gate(table, x, before, y, **case.window, **b),
+        5,
+        [dy],
+        "max_pool_gate",
     )
     for add in (False, True):
 

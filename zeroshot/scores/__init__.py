@@ -18,18 +18,37 @@ __all__ = [
     "AzExpressivity",
     "AzProgressivity",
     "AzTrainability",
+    "EpeNas",
+    "Fisher",
+    "Flops",
+    "GradNorm",
     "GradSign",
+    "Grasp",
     "Grouping",
     "Input",
+    "JacobCov",
+    "Knas",
+    "L2Norm",
+    "LinearRegions",
+    "LiveWeights",
     "Loss",
+    "Meco",
     "Naswot",
+    "NtkCondition",
+    "Params",
+    "Plain",
     "Score",
     "ScoreInfo",
     "ScoreLike",
     "Snip",
+    "Swap",
     "Sweet",
+    "SynFlow",
+    "SyncFlow",
     "Variant",
     "XiGsnr",
+    "Zen",
+    "Zico",
     "list_scores",
     "make_scores",
 ]
@@ -40,11 +59,30 @@ from typing import Any, TypeAlias
 
 from zeroshot.scores.az_nas import AzExpressivity, AzProgressivity, AzTrainability
 from zeroshot.scores.base import LOSSES, Grouping, Input, Loss, Score
+from zeroshot.scores.epe_nas import EpeNas
+from zeroshot.scores.fisher import Fisher
+from zeroshot.scores.flops import Flops
+from zeroshot.scores.grad_norm import GradNorm
 from zeroshot.scores.gradsign import GradSign
+from zeroshot.scores.grasp import Grasp
+from zeroshot.scores.jacob_cov import JacobCov
+from zeroshot.scores.knas import Knas
+from zeroshot.scores.l2_norm import L2Norm
+from zeroshot.scores.linear_regions import LinearRegions
+from zeroshot.scores.live_weights import LiveWeights
+from zeroshot.scores.meco import Meco
 from zeroshot.scores.naswot import Naswot
+from zeroshot.scores.ntk_condition import NtkCondition
+from zeroshot.scores.params import Params
+from zeroshot.scores.plain import Plain
 from zeroshot.scores.snip import Snip
+from zeroshot.scores.swap import Swap
 from zeroshot.scores.sweet import Sweet
+from zeroshot.scores.syncflow import SyncFlow
+from zeroshot.scores.synflow import SynFlow
 from zeroshot.scores.xi_gsnr import VARIANTS, Variant, XiGsnr
+from zeroshot.scores.zen import Zen
+from zeroshot.scores.zico import Zico
 
 _ALL: tuple[type[Score], ...] = (
     XiGsnr,
@@ -55,6 +93,25 @@ _ALL: tuple[type[Score], ...] = (
     AzExpressivity,
     AzProgressivity,
     AzTrainability,
+    Plain,
+    GradNorm,
+    L2Norm,
+    Zico,
+    Knas,
+    Fisher,
+    SynFlow,
+    SyncFlow,
+    Flops,
+    Params,
+    LiveWeights,
+    JacobCov,
+    EpeNas,
+    LinearRegions,
+    Swap,
+    Zen,
+    Meco,
+    NtkCondition,
+    Grasp,
 )
 
 SCORES: dict[str, type[Score]] = {score.name: score for score in _ALL}

@@ -7,7 +7,9 @@ __all__ = [
     "Grouping",
     "Input",
     "Loss",
+    "NoPass",
     "OneBatch",
+    "Ones",
     "Score",
     "check_bool",
     "check_choice",
@@ -73,7 +75,7 @@ class Score(ABC):
     uses_labels : bool
     sees_dead : bool
         The value depends on operations that no path joins to image and logits, in a way that
-        `add_dead` cannot tell: refused with ``canonical``.
+        `add_dead` cannot tell: refused with ``canonical``; see `depends_on_dead`.
     """
 
     name: ClassVar[str]
@@ -113,6 +115,15 @@ class Score(ABC):
         return None
 
     @property
+    def has_layers(self) -> bool:
+        """Whether the value is a sum over weight tensors, where the core makes one."""
+        return True
+
+    def depends_on_dead(self, builder: str) -> bool:
+        """`sees_dead` of this very score, on networks of one of the space's builders."""
+        return self.sees_dead
+
+    @property
     def counts_dead(self) -> bool:
         """Whether weights that get no gradient change the value."""
         return False
@@ -142,6 +153,39 @@ class OneBatch(Score):
             what, remedy = f"{self.name} with a batch of {self.batch_size}", "use a smaller batch"
             raise too_few(what, self.batch_size, n_rows, remedy)
         return Grouping(int(self.batch_size), 1)
+
+    def parameters(self) -> dict[str, Any]:
+        return {}
+
+    def core_params(self) -> tuple[float, ...]:
+        return ()
+
+
+@dataclass(frozen=True)
+class Ones(Score):
+    """A score of one image of ones, from the sum of its logits, in float64."""
+
+    float64: ClassVar[bool] = True
+    uses_labels: ClassVar[bool] = False
+
+    def grouping(self, n_rows: int) -> Grouping:
+        return Grouping(1, 1, "sum_logits", Input("ones"))
+
+    def core_params(self) -> tuple[float, ...]:
+        return ()
+
+
+@dataclass(frozen=True)
+class NoPass(Score):
+    """A score of sizes and weights: no image is read, nothing is run."""
+
+    uses_labels: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        self._check_label()
+
+    def grouping(self, n_rows: int) -> Grouping:
+        return Grouping(0, 0)
 
     def parameters(self) -> dict[str, Any]:
         return {}

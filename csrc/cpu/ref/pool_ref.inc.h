@@ -46,6 +46,16 @@ static void ZS_REF(max_pool_bwd)(const zs_pool *d, int n0, int n1, const zs_view
                     if (max_place(d, x, n, p, q, c, &h, &w)) at_mut(dx, n, h, w)[c] += at(dy, n, p, q)[c];
 }
 
+static void ZS_REF(max_pool_gate)(const zs_pool *d, int n0, int n1, const zs_view *x, const zs_view *t,
+                                  const zs_view *y) {
+    int h, w;
+    for (int n = n0; n < n1; n++)
+        for (int p = 0; p < d->P; p++)
+            for (int q = 0; q < d->Q; q++)
+                for (int c = 0; c < d->C; c++)
+                    at_mut(y, n, p, q)[c] = max_place(d, x, n, p, q, c, &h, &w) ? at(t, n, h, w)[c] : 0;
+}
+
 /* Rows or columns [lo, hi) of a window that lie in the image. */
 static void range(int out, int stride, int pad, int kernel, int size, int *lo, int *hi) {
     *lo = out * stride - pad;

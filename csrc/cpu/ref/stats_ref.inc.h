@@ -1,4 +1,4 @@
-/* Joins of partial gradients, statistics over gradients, and the way in and out of the arena. */
+/* Joins of partial gradients, statistics over gradients and activations, and the way in and out of the arena. */
 
 static void ZS_REF(join)(size_t n, int n_parts, size_t stride, const void *parts, void *out) {
     for (size_t i = 0; i < n; i++) {
@@ -34,6 +34,15 @@ static void ZS_REF(positive_bits)(size_t n, const void *g, uint64_t *bits) {
     }
 }
 
+static void ZS_REF(product_sums)(zs_shape s, int n0, int n1, const zs_view *a, const zs_view *d, double *sums) {
+    for (int n = n0; n < n1; n++, sums += s.C)
+        for (int c = 0; c < s.C; c++) {
+            sums[c] = 0;
+            for (int h = 0; h < s.H; h++)
+                for (int w = 0; w < s.W; w++) sums[c] += (double)at(a, n, h, w)[c] * (double)at(d, n, h, w)[c];
+        }
+}
+
 static void ZS_REF(histogram)(size_t n, const void *g, int n_edges, const double *edges, int64_t *counts) {
     for (size_t i = 0; i < n; i++) {
         const real v = (real)fabs((double)((const real *)g)[i]);
@@ -57,6 +66,19 @@ static void ZS_REF(exponents)(size_t n, const void *g, int64_t *counts) {
         else if (isfinite(v))
             counts[ilogb(v) + 1100]++;
     }
+}
+
+static int64_t ZS_REF(hamming)(size_t n_words, const uint64_t *a, const uint64_t *b) {
+    int64_t count = 0;
+    for (size_t i = 0; i < n_words; i++)
+        for (uint64_t x = a[i] ^ b[i]; x; x &= x - 1) count++;
+    return count;
+}
+
+static double ZS_REF(dot)(size_t n, const void *x, const void *y) {
+    double sum = 0;
+    for (size_t i = 0; i < n; i++) sum += (double)((const real *)x)[i] * (double)((const real *)y)[i];
+    return sum;
 }
 
 static size_t ZS_REF(count_nonfinite)(size_t n, const void *g) {

@@ -1,4 +1,4 @@
-/* Joins of partial gradients, statistics over gradients, and the way in and out of the arena. */
+/* Joins of partial gradients, statistics over gradients and activations, and the way in and out of the arena. */
 
 /* WIDE_RUN wide vectors at a time keep each part's cache lines whole. */
 enum { WIDE_RUN = 4 };
@@ -71,6 +71,37 @@ static void ZS_ISA(positive_bits)(size_t n, const void *g, uint64_t *bits) {
     bits[i / 64] = 0;
     for (size_t j = i; j < n; j += VL)
         bits[i / 64] |= v_positive(v_load_lanes(p + j, n - j < VL ? (int)(n - j) : VL)) << (j - i);
+}
+
+/* U wide vectors of channels from c on; pixels in turn go to CHAINS accumulators. */
+INLINE void product_strip(int U, int c, size_t n_lanes, zs_shape s, int n, const zs_view *a, const zs_view *d,
+                          double *sums) {
+    wide sum[2][CHAINS];
+    for (int u = 0; u < U; u++)
+        for (int j = 0; j < CHAINS; j++) sum[u][j] = (wide){0};
+    for (int h = 0; h < s.H; h++) {
+        const real *p = at(a, n, h, 0) + c, *q = at(d, n, h, 0) + c;
+        int w = 0;
+        for (; w + CHAINS <= s.W; w += CHAINS, p += CHAINS * a->sw, q += CHAINS * d->sw)
+            for (int j = 0; j < CHAINS; j++)
+                for (int u = 0; u < U; u++)
+                    sum[u][j] += w_from_n(p + j * a->sw + u * WL, n_lanes) * w_from_n(q + j * d->sw + u * WL, n_lanes);
+        for (; w < s.W; w++, p += a->sw, q += d->sw)
+            for (int u = 0; u < U; u++) sum[u][0] += w_from_n(p + u * WL, n_lanes) * w_from_n(q + u * WL, n_lanes);
+    }
+    for (int u = 0; u < U; u++) {
+        for (int j = 1; j < CHAINS; j++) sum[u][0] += sum[u][j];
+        w_store_n(sums + c + u * WL, sum[u][0], n_lanes);
+    }
+}
+
+static void ZS_ISA(product_sums)(zs_shape s, int n0, int n1, const zs_view *a, const zs_view *d, double *sums) {
+    for (int n = n0; n < n1; n++, sums += s.C) {
+        int c = 0;
+        for (; c + 2 * WL <= s.C; c += 2 * WL) product_strip(2, c, WL, s, n, a, d, sums);
+        for (; c + WL <= s.C; c += WL) product_strip(1, c, WL, s, n, a, d, sums);
+        if (c < s.C) product_strip(1, c, (size_t)(s.C - c), s, n, a, d, sums);
+    }
 }
 
 typedef int32_t signs_vec __attribute__((vector_size(VL * sizeof(int32_t)), aligned(sizeof(int32_t)), may_alias));
@@ -162,6 +193,39 @@ static void histogram_part(size_t n, const real *g, int n_edges, const double *e
 static void ZS_ISA(histogram)(size_t n, const void *g, int n_edges, const double *edges, int64_t *counts) {
     for (int e = 0; e < n_edges - 1; e += HISTOGRAM_EDGES - 1)
         histogram_part(n, g, n_edges - e < HISTOGRAM_EDGES ? n_edges - e : HISTOGRAM_EDGES, edges + e, counts + e);
+}
+
+/* One instruction, or sums of ever wider fields, which SSE2 does two words at a time. */
+static inline uint64_t bits_of(uint64_t x) {
+#if defined __POPCNT__ || defined __aarch64__
+    return (uint64_t)__builtin_popcountll(x);
+#else
+    x -= (x >> 1) & 0x5555555555555555u;
+    x = (x & 0x3333333333333333u) + ((x >> 2) & 0x3333333333333333u);
+    x = (x + (x >> 4)) & 0x0F0F0F0F0F0F0F0Fu;
+    x += x >> 8;
+    x += x >> 16;
+    return (x + (x >> 32)) & 0x7F;
+#endif
+}
+
+static int64_t ZS_ISA(hamming)(size_t n_words, const uint64_t *a, const uint64_t *b) {
+    uint64_t count = 0;
+    for (size_t i = 0; i < n_words; i++) count += bits_of(a[i] ^ b[i]);
+    return (int64_t)count;
+}
+
+static double ZS_ISA(dot)(size_t n, const void *x, const void *y) {
+    const real *p = x, *q = y;
+    wide sum[WIDE_RUN] = {{0}};
+    size_t i = 0;
+    for (; i + WIDE_RUN * WL <= n; i += WIDE_RUN * WL)
+        for (int k = 0; k < WIDE_RUN; k++) sum[k] += w_from_n(p + i + k * WL, WL) * w_from_n(q + i + k * WL, WL);
+    for (; i < n; i += WL) sum[0] += w_from_n(p + i, n - i) * w_from_n(q + i, n - i);
+    const wide all = (sum[0] + sum[1]) + (sum[2] + sum[3]);
+    double total = 0;
+    for (int k = 0; k < WL; k++) total += all[k];
+    return total;
 }
 
 static size_t ZS_ISA(count_nonfinite)(size_t n, const void *g) {

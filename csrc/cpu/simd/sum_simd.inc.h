@@ -117,9 +117,7 @@ static void ZS_ISA(sum_fwd)(zs_shape s, int n0, int n1, int group, int n_terms, 
 INLINE void scale_run(int n, const real *x, real coef, real *y, bool add) {
     for (int i = 0; i < n; i += VL) {
         const vec v = v_load_lanes(x + i, n - i);
-        vec before = {0};
-        if (add) before = v_load_lanes(y + i, n - i);
-        v_store_lanes(y + i, add ? before + coef * v : coef * v, n - i);
+        v_store_lanes(y + i, add ? v_load_lanes(y + i, n - i) + coef * v : coef * v, n - i);
     }
 }
 
@@ -127,7 +125,14 @@ static void ZS_ISA(scale)(zs_shape s, int n0, int n1, const zs_view *x, double c
     const rows r = merge_all(s, n0, n1, 2, (const zs_view *[]){x, y});
     for (int n = r.n0; n < r.n1; n++)
         for (int h = 0; h < r.H; h++)
-            for (int w = 0; w < r.W; w++) scale_run(r.C, at(x, n, h, w), (real)coef, at_mut(y, n, h, w), add);
+            for (int w = 0; w < r.W; w++) {
+                const real *from = at(x, n, h, w);
+                real *to = at_mut(y, n, h, w);
+                if (add) /* a constant in each: or a compiler shares the product, and fuses it with the sum in some lanes */
+                    scale_run(r.C, from, (real)coef, to, true);
+                else
+                    scale_run(r.C, from, (real)coef, to, false);
+            }
 }
 
 static void clear(zs_shape s, int n0, int n1, const zs_view *y) {

@@ -27,7 +27,8 @@ void ZS_ISA(zs_kernels_fill)(zs_kernels *t) {
     SLOT(bn_stats), SLOT(bn_fwd), SLOT(bn_bwd_sums), SLOT(bn_bwd_x), SLOT(relu_fwd), SLOT(relu_bwd);
     SLOT(max_pool_fwd), SLOT(max_pool_bwd), SLOT(avg_pool_fwd), SLOT(avg_pool_bwd), SLOT(gap_fwd), SLOT(gap_bwd);
     SLOT(sum_fwd), SLOT(scale), SLOT(fill_zero);
-    SLOT(join), SLOT(moments), SLOT(signs), SLOT(histogram), SLOT(positive_bits), SLOT(count_nonfinite),
-        SLOT(count_nonzero);
+    SLOT(join), SLOT(moments), SLOT(signs), SLOT(histogram), SLOT(positive_bits), SLOT(product_sums), SLOT(hamming),
+        SLOT(dot);
+    SLOT(count_nonfinite), SLOT(count_nonzero);
     SLOT(load_images), SLOT(load_weight), SLOT(store_weight);
 }

@@ -1,5 +1,5 @@
 /* zeroshot._testing: builder and plans: a network as a list of nodes, its plan as a dict. */
-#include "py/testing/arguments.h"
+#include "py/testing/network.h"
 
 #include "core/builder.h"
 #include "core/plan.h"
@@ -47,7 +47,7 @@ static bool get_attrs(PyObject *attrs, zs_op_kind op, zs_attrs *a) {
     return !PyErr_Occurred();
 }
 
-static PyObject *raise_error(const zs_error *err) {
+PyObject *zs_raise(const zs_error *err) {
     PyErr_SetString(err->status == ZS_ENOMEM ? PyExc_MemoryError : PyExc_ValueError, err->text);
     return NULL;
 }
@@ -77,8 +77,7 @@ static bool add_node(zs_builder *b, PyObject *node) {
     return true;
 }
 
-/* From ((C, H, W), [(op, name, inputs, attrs), ...]), of which the last is the output; NULL with an exception. */
-static zs_graph *make_graph(PyObject *network) {
+zs_graph *zs_make_graph(PyObject *network) {
     zs_graph *graph = NULL;
     zs_shape in;
     PyObject *nodes;
@@ -94,7 +93,7 @@ static zs_graph *make_graph(PyObject *network) {
             zs_builder_free(b);
             return NULL;
         }
-    if (!b || zs_builder_finish(b, n, &graph, &err) != ZS_OK) raise_error(&err);
+    if (!b || zs_builder_finish(b, n, &graph, &err) != ZS_OK) zs_raise(&err);
     return graph;
 }
 
@@ -124,17 +123,36 @@ static PyObject *describe_plan(const zs_plan *p) {
     return out;
 }
 
+/* The dual along a direction of all weights, in place of the graph. */
+static bool take_dual(zs_graph **graph, zs_error *err) {
+    zs_dual dual = {0};
+    bool *moves = PyMem_Calloc((size_t)(*graph)->n_tensors + 1, sizeof *moves);
+    for (int t = 0; moves && t < (*graph)->n_tensors; t++) moves[t] = (*graph)->tensors[t].counted;
+    const bool ok = moves && zs_dual_make(*graph, moves, &dual, err) == ZS_OK && dual.graph;
+    PyMem_Free(moves);
+    if (ok) {
+        zs_graph_free(*graph);
+        *graph = dual.graph;
+        dual.graph = NULL;
+    } else if (err->status == ZS_OK) {
+        zs_fail(err, ZS_EINVAL, "network: expected weights on a way to the output");
+    }
+    zs_dual_free(&dual);
+    return ok;
+}
+
 static PyObject *plan_info(PyObject *module, PyObject *args, PyObject *kwargs) {
     (void)module;
     PyObject *network, *out = NULL;
-    int group_size = 1, n_groups = 1, backward = 1, dead = 0, all_params = 0, is_f64 = 0, recompute = 0;
-    if (!PyArg_ParseTupleAndKeywords(
-            args, kwargs, "O|$iippppi:plan_info",
-            ZS_NAMES("network", "group_size", "n_groups", "backward", "dead", "all_params", "float64", "recompute"),
-            &network, &group_size, &n_groups, &backward, &dead, &all_params, &is_f64, &recompute) ||
+    int group_size = 1, n_groups = 1, backward = 1, dead = 0, all_params = 0, is_f64 = 0, recompute = 0, dual = 0;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|$iippppip:plan_info",
+                                     ZS_NAMES("network", "group_size", "n_groups", "backward", "dead", "all_params",
+                                              "float64", "recompute", "dual"),
+                                     &network, &group_size, &n_groups, &backward, &dead, &all_params, &is_f64,
+                                     &recompute, &dual) ||
         !zs_expect(group_size > 0 && n_groups > 0, "group_size and n_groups above 0"))
         return NULL;
-    zs_graph *graph = make_graph(network);
+    zs_graph *graph = zs_make_graph(network);
     if (!graph) return NULL;
     zs_kernels kernels;
     zs_cpu_kernels(is_f64 ? ZS_F64 : ZS_F32, "reference", &kernels);
@@ -148,10 +166,10 @@ static PyObject *plan_info(PyObject *module, PyObject *args, PyObject *kwargs) {
     zs_plan *plan = NULL;
     zs_error err;
     zs_error_clear(&err);
-    if (zs_plan_make(graph, &spec, &plan, &err) == ZS_OK)
+    if ((!dual || take_dual(&graph, &err)) && zs_plan_make(graph, &spec, &plan, &err) == ZS_OK)
         out = describe_plan(plan);
     else
-        raise_error(&err);
+        zs_raise(&err);
     zs_plan_free(plan);
     zs_graph_free(graph);
     return out;
@@ -160,6 +178,6 @@ static PyObject *plan_info(PyObject *module, PyObject *args, PyObject *kwargs) {
 PyMethodDef zs_testing_plan[] = {
     {"plan_info", ZS_KEYWORDS(plan_info), METH_VARARGS | METH_KEYWORDS,
      "plan_info(network, *, group_size=1, n_groups=1, backward=True, dead=False, all_params=False, float64=False, "
-     "recompute=0)"},
+     "recompute=0, dual=False)"},
     {NULL, NULL, 0, NULL},
 };

@@ -48,6 +48,19 @@ static PyObject *max_pool_bwd(PyObject *module, PyObject *args, PyObject *kwargs
     Py_RETURN_NONE;
 }
 
+static PyObject *max_pool_gate(PyObject *module, PyObject *args, PyObject *kwargs) {
+    (void)module;
+    pool v = POOL;
+    zs_array x, t, y;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "sO&O&O&|$" POOL_FORMAT ":max_pool_gate",
+                                     ZS_NAMES("table", "x", "t", "y", POOL_NAMES), &v.c.table, zs_image, &x, zs_image,
+                                     &t, zs_image_out, &y, POOL_FIELDS(v)) ||
+        !pool_ready(&v, &x, &y) || !zs_expect(zs_alike(&x, &t), "t like x"))
+        return NULL;
+    v.c.k.max_pool_gate(&v.d, v.c.n0, v.c.n1, &x.v, &t.v, &y.v);
+    Py_RETURN_NONE;
+}
+
 static PyObject *avg_pool_fwd(PyObject *module, PyObject *args, PyObject *kwargs) {
     (void)module;
     pool v = POOL;
@@ -106,6 +119,6 @@ static PyObject *gap_bwd(PyObject *module, PyObject *args, PyObject *kwargs) {
 }
 
 PyMethodDef zs_testing_pool[] = {
-    ZS_KERNEL(max_pool_fwd), ZS_KERNEL(max_pool_bwd), ZS_KERNEL(avg_pool_fwd), ZS_KERNEL(avg_pool_bwd),
-    ZS_KERNEL(gap_fwd),      ZS_KERNEL(gap_bwd),      {NULL, NULL, 0, NULL},
+    ZS_KERNEL(max_pool_fwd), ZS_KERNEL(max_pool_bwd), ZS_KERNEL(max_pool_gate), ZS_KERNEL(avg_pool_fwd),
+    ZS_KERNEL(avg_pool_bwd), ZS_KERNEL(gap_fwd),      ZS_KERNEL(gap_bwd),       {NULL, NULL, 0, NULL},
 };

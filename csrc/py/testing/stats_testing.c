@@ -1,4 +1,4 @@
-/* zeroshot._testing: what scores gather from gradients: joined parts, moments, signs, histograms, counts. */
+/* zeroshot._testing: what scores gather from gradients: joined parts, moments, signs, histograms, counts, products. */
 #include "py/testing/arguments.h"
 
 static PyObject *join(PyObject *module, PyObject *args, PyObject *kwargs) {
@@ -72,6 +72,56 @@ static PyObject *exponents(PyObject *module, PyObject *args, PyObject *kwargs) {
     Py_RETURN_NONE;
 }
 
+static PyObject *product_sums(PyObject *module, PyObject *args, PyObject *kwargs) {
+    (void)module;
+    zs_kernel_call c = ZS_KERNEL_CALL;
+    zs_array a, d, sums;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "sO&O&O&|$ii:product_sums",
+                                     ZS_NAMES("table", "a", "d", "sums", ZS_BLOCK), &c.table, zs_image, &a, zs_image,
+                                     &d, zs_dense_out, &sums, &c.n0, &c.n1) ||
+        !zs_ready(&c, &a) ||
+        !zs_expect(zs_alike(&a, &d) && zs_is(&sums, NPY_DOUBLE, (size_t)(c.n1 - c.n0) * (size_t)a.C),
+                   "d like a, float64 sums (n1 - n0, C)"))
+        return NULL;
+    c.k.product_sums(zs_shape_of(&a), c.n0, c.n1, &a.v, &d.v, sums.v.p);
+    Py_RETURN_NONE;
+}
+
+static PyObject *dot(PyObject *module, PyObject *args, PyObject *kwargs) {
+    (void)module;
+    zs_kernel_call c = ZS_KERNEL_CALL;
+    zs_array x, y;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "sO&O&:dot", ZS_NAMES("table", "x", "y"), &c.table, zs_dense, &x,
+                                     zs_dense, &y) ||
+        !zs_find_table(&c, x.type) || !zs_expect(zs_is(&y, x.type, x.n), "y of the size and type of x"))
+        return NULL;
+    return PyFloat_FromDouble(c.k.dot(x.n, x.v.p, y.v.p));
+}
+
+static PyObject *positive_bits(PyObject *module, PyObject *args, PyObject *kwargs) {
+    (void)module;
+    zs_kernel_call c = ZS_KERNEL_CALL;
+    zs_array g, bits;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "sO&O&:positive_bits", ZS_NAMES("table", "g", "bits"), &c.table,
+                                     zs_dense, &g, zs_dense_out, &bits) ||
+        !zs_find_table(&c, g.type) || !zs_expect(zs_is(&bits, NPY_INT64, (g.n + 63) / 64), "an int64 for 64 elements"))
+        return NULL;
+    c.k.positive_bits(g.n, g.v.p, bits.v.p);
+    Py_RETURN_NONE;
+}
+
+static PyObject *hamming(PyObject *module, PyObject *args, PyObject *kwargs) {
+    (void)module;
+    zs_kernel_call c = ZS_KERNEL_CALL;
+    zs_array a, b;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "sO&O&:hamming", ZS_NAMES("table", "a", "b"), &c.table, zs_dense, &a,
+                                     zs_dense, &b) ||
+        !zs_find_table(&c, NPY_FLOAT) ||
+        !zs_expect(zs_is(&a, NPY_INT64, a.n) && zs_is(&b, NPY_INT64, a.n), "int64 a and b of one size"))
+        return NULL;
+    return PyLong_FromLongLong(c.k.hamming(a.n, a.v.p, b.v.p));
+}
+
 static PyObject *count_of(PyObject *args, PyObject *kwargs, bool is_nonfinite) {
     zs_kernel_call c = ZS_KERNEL_CALL;
     zs_array g;
@@ -92,6 +142,7 @@ static PyObject *count_nonzero(PyObject *module, PyObject *args, PyObject *kwarg
 }
 
 PyMethodDef zs_testing_stats[] = {
-    ZS_KERNEL(join),      ZS_KERNEL(moments),         ZS_KERNEL(signs),         ZS_KERNEL(histogram),
-    ZS_KERNEL(exponents), ZS_KERNEL(count_nonfinite), ZS_KERNEL(count_nonzero), {NULL, NULL, 0, NULL},
+    ZS_KERNEL(join),          ZS_KERNEL(moments),         ZS_KERNEL(signs),         ZS_KERNEL(histogram),
+    ZS_KERNEL(exponents),     ZS_KERNEL(product_sums),    ZS_KERNEL(hamming),       ZS_KERNEL(dot),
+    ZS_KERNEL(positive_bits), ZS_KERNEL(count_nonfinite), ZS_KERNEL(count_nonzero), {NULL, NULL, 0, NULL},
 };
