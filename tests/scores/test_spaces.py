@@ -9,7 +9,18 @@ import pytest
 
 import zeroshot
 from zeroshot import _core, reference
-from zeroshot.scores import GradSign, Naswot, Snip, Sweet, XiGsnr
+from zeroshot.scores import (
+    Fisher,
+    GradSign,
+    Grasp,
+    Meco,
+    Naswot,
+    Snip,
+    Swap,
+    Sweet,
+    SynFlow,
+    XiGsnr,
+)
 from zeroshot.spaces import get_space
 
 
@@ -58,7 +69,8 @@ def test_scores_match_the_reference(case: Case) -> None:
         case.arch, X, Y, weights=weights, dtype="float64", n_threads=1, **options,
         scores=[
             XiGsnr(batch_size=4), GradSign(n_samples=4, zero_tol=TOL), Sweet(LO, HI, batch_size=8),
-            Snip(batch_size=8), Naswot(batch_size=8),
+            Snip(batch_size=8), Naswot(batch_size=8), Fisher(batch_size=8), Grasp(batch_size=8),
+            Meco(batch_size=8), Swap(batch_size=8, init=None), SynFlow(),
         ],
     )  # fmt: skip
     names = {t["name"] for t in graph.tensors() if t["counted"]}
@@ -75,3 +87,43 @@ def test_scores_match_the_reference(case: Case) -> None:
     assert value["snip"] == pytest.approx(snip, rel=1e-9)
     naswot = reference.naswot(nodes, weights, X).value
     assert value["naswot"] == pytest.approx(naswot, rel=1e-9)
+    for twin in (reference.fisher, reference.grasp):
+        wanted = twin(nodes, weights, X, Y).value
+        assert value[twin.__name__] == pytest.approx(wanted, rel=1e-6), twin
+    for twin in (reference.meco, reference.swap):
+        wanted = twin(nodes, weights, X).value
+        assert value[twin.__name__] == pytest.approx(wanted, rel=1e-8), twin
+    assert value["synflow"] == pytest.approx(reference.synflow(nodes, weights).value, rel=1e-9)
+
+
+def test_equal_modules_are_scored_once_with_canonical() -> None:
+    pools = "maxpool3x3,maxpool3x3"
+    twins = [
+        f"adj=01110/00001/00001/00001/00000;ops=input,{ops},output"
+        for ops in (f"{pools},conv3x3-bn-relu", f"conv3x3-bn-relu,{pools}")
+    ]
+    options: dict[str, Any] = {"space": "nasbench101", "channels": 6, "cells": 1}
+    scored = XiGsnr(batch_size=4)
+    first, second = (
+        zeroshot.score(arch, X, Y, scores=scored, canonical=True, **options) for arch in twins
+    )
+    assert [first.arch, second.arch] == twins
+    assert first.scored_as == second.scored_as == twins[1]
+    assert (
+        first.value
+        == second.value
+        == zeroshot.score(twins[1], X, Y, scores=scored, **options).value
+    )
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.arch)
+def test_recompute_and_threads_change_no_bit(case: Case, dtype: Any) -> None:
+    options: dict[str, Any] = {"space": case.space, "channels": case.channels, "cells": case.cells}
+    found = {
+        zeroshot.score(
+            case.arch, X, Y, scores=XiGsnr(batch_size=4), dtype=dtype, **how, **options
+        ).value
+        for how in ({}, {"recompute": True}, {"n_threads": 1}, {"n_threads": 3})
+    }
+    assert len(found) == 1
