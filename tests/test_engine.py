@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -246,26 +246,42 @@ def hashed(n: int, t: int) -> NDArray[np.float64]:
     return 2.0 * z.astype(np.float64) / 2.0**32 - 1.0
 
 
+def network_of_nb201(text: str) -> tuple[str, str, int, int]:
+    """Space, architecture, channels and cells of an entry of the table."""
+    width, depth, arch = text.split(";")
+    return "nasbench201", arch, int(width[2:]), int(depth[2:])
+
+
+def network_of_nb101(text: str) -> tuple[str, str, int, int]:
+    stem, arch = text.split(";", 1)
+    return "nasbench101", arch, int(stem.removeprefix("stem=")), 3
+
+
+NETWORK_OF: dict[str, Callable[[str], tuple[str, str, int, int]]] = {
+    "nb201": network_of_nb201,
+    "nb101": network_of_nb101,
+    "nats_sss": lambda text: ("nats_sss", text, 0, 1),
+}
+
+
 def wiring_rows() -> list[dict[str, str]]:
     path = SHARED / "spaces_wiring.csv"
     if not path.exists():
         return []
     with path.open(newline="") as file:
-        return [row for row in csv.DictReader(file) if row["space"] == "nb201"]
+        return [row for row in csv.DictReader(file) if row["space"] in NETWORK_OF]
 
 
 @pytest.mark.parametrize(
     "row", wiring_rows() or [None], ids=lambda r: r["architecture"] if r else "absent"
 )
-def test_nasbench201_network_matches_the_wiring_table(row: dict[str, str] | None) -> None:
+def test_network_matches_the_wiring_table(row: dict[str, str] | None) -> None:
     if row is None:
         pytest.skip("shared spaces_wiring.csv is absent (set ZEROSHOT_SHARED)")
-    width, depth, arch = row["architecture"].split(";")
+    space, arch, channels, cells = NETWORK_OF[row["space"]](row["architecture"])
     size, classes = int(row["input_size"]), int(row["classes"])
-    genes = _core.space_parse("nasbench201", arch)
-    graph = _core.space_build(
-        "nasbench201", genes, int(width[2:]), int(depth[2:]), classes, (3, size, size)
-    )
+    genes = _core.space_parse(space, arch)
+    graph = _core.space_build(space, genes, channels, cells, classes, (3, size, size))
     weights, t = {}, 0
     for tensor in graph.tensors():
         n = int(np.prod(tensor["shape"]))

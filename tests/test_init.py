@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -110,6 +111,9 @@ def torch_network(tensors: list[Tensor], kind: str, seed: int) -> list[Array]:
         "kaiming_normal_fan_out": lambda w: init.kaiming_normal_(w, mode="fan_out"),
         "orthogonal": init.orthogonal_,
         "normal": init.normal_,
+        "nasbench101": lambda w: init.normal_(
+            w, 0, 0.01 if w.ndim == 2 else math.sqrt(2 / (w[0, 0].numel() * len(w)))
+        ),
     }
     torch.manual_seed(seed)
     out: list[Any] = []
@@ -137,7 +141,7 @@ def assert_like_torch(tensors: list[Tensor], kind: str, seed: int) -> None:
     ]
     expected = torch_network(tensors, kind, seed)
     for (tensor, got), want in zip(drawn, expected, strict=True):
-        if "normal" in kind and tensor[0] == "weight" and want.size < 16:
+        if ("normal" in kind or kind == "nasbench101") and tensor[0] == "weight" and want.size < 16:
             # logarithm, sine and cosine of the C library
             assert_close(got, want, 2 * HALF_ULP * abs(want), f"{kind} {tensor}")
         elif kind == "orthogonal" and tensor[0] == "weight":
@@ -183,6 +187,7 @@ SCALE = {  # of a 64 x 32 x 3 x 3 weight: the variance
     "kaiming_uniform_fan_out": 2 / (64 * 9),
     "kaiming_normal_fan_out": 2 / (64 * 9),
     "normal": 1.0,
+    "nasbench101": 2 / (64 * 9),
     "orthogonal": 1 / (32 * 9),
 }
 
@@ -209,6 +214,11 @@ def test_what_is_no_weight_is_constant(kind: str) -> None:
             assert 0.25 < abs(got).max() <= 0.5  # uniform within 1 / sqrt(fan-in)
         else:
             assert_bits(got, np.full(19, value, np.float32), role)
+
+
+def test_nasbench101_draws_linear_layers_with_deviation_001() -> None:
+    (w,) = _testing.init_all(layer(100, 200), "nasbench101", 1)
+    assert abs(w.std() / 0.01 - 1) < 5 / np.sqrt(2 * w.size)
 
 
 @pytest.mark.parametrize("shape", [(8, 3, 3, 3), (27, 3, 2, 2), (16, 16, 1, 1), (64, 10), (1, 5)])

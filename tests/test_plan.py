@@ -69,7 +69,7 @@ def networks(draw: st.DrawFn, *, batch_norm: bool = True) -> list[Node]:
 
     def grow(size: int, most: int) -> None:
         ops = ["conv2d", "relu", "relu", "identity", "add", "add", "concat", "zero"]
-        ops += ["max_pool", "avg_pool"]
+        ops += ["max_pool", "avg_pool", "slice_channels"]
         for _ in range(draw(st.integers(1, 7))):
             op = draw(st.sampled_from(ops + ["batch_norm"] * (2 * batch_norm)))
             x = of(size)
@@ -95,6 +95,9 @@ def networks(draw: st.DrawFn, *, batch_norm: bool = True) -> list[Node]:
                 add(op, [x], channels[x], size, affine=draw(st.booleans()), mode=mode)
             elif op == "zero":
                 add(op, [x], channels[x], size, stride=1)
+            elif op == "slice_channels":
+                few = draw(st.integers(1, channels[x]))
+                add(op, [x], few, size, channels=few)
             else:
                 add(op, [x], channels[x], size)
 
@@ -220,8 +223,10 @@ def test_views_copy_nothing() -> None:
         ("identity", "i", [1], {}),
         ("shift", "h", [2], {}),
         ("max_pool", "p", [3], {"kernel": (1, 1), "stride": (2, 2)}),
+        ("slice_channels", "f", [4], {"channels": 3}),
+        ("relu", "r", [5], {}),
     ]
-    assert kinds(nodes) == ["run", "skip", "view", "run"]
+    assert kinds(nodes) == ["run", "skip", "view", "run", "view", "run"]
 
 
 def test_dead_work_is_left_out_unless_it_is_asked_for() -> None:

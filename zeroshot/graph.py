@@ -193,6 +193,10 @@ class Graph:
         """``x[:, :, 1:, 1:]``, of a factorized reduction."""
         return self._add("shift", [x], {}, name)
 
+    def slice_channels(self, x: Handle, channels: int, *, name: str | None = None) -> Handle:
+        """``x[:, :channels]``, the first ones."""
+        return self._add("slice_channels", [x], {"channels": channels}, name)
+
     # ---- finishing -----------------------------------------------------------------------------
 
     def feature(self, x: Handle) -> Handle:

@@ -68,18 +68,19 @@ def build_network(arch: AnyArch, options: Options, image_shape: tuple[int, int, 
     if mode is not None:
         scored = space.representative(genes, mode)
         genes = space.parse(scored)
+    channels, cells = options.network_size
     graph = _core.space_build(
         space.NAME,
         genes,
-        options.channels,
-        options.cells,
+        channels,
+        cells,
         options.num_classes,
         image_shape,
         options.builder,
     )
     arguments: dict[str, Any] = {
-        "channels": options.channels,
-        "cells": options.cells,
+        "channels": channels,
+        "cells": cells,
         "num_classes": options.num_classes,
         "input": list(image_shape),
     }
@@ -100,8 +101,8 @@ def count(
     arch: AnyArch,
     *,
     space: str = "nasbench201",
-    channels: int = 16,
-    cells: int = 5,
+    channels: int | None = None,
+    cells: int | None = None,
     input_size: int | tuple[int, int] = 32,
     num_classes: int = 10,
     builder: Builder = "autodl",

@@ -36,10 +36,13 @@ class Options:
     ----------
     space : str
         Search space that `arch` is read in, one of `zeroshot.spaces.list_spaces`.
-    channels, cells, num_classes : int
-        Width of the stem, cells in a stage and classes of the network that is built. A
-        `zeroshot.Graph` has its own; `space`, `channels`, `cells` and `num_classes` are not
-        looked at then.
+    channels, cells : int, optional
+        Width of the stem and cells in a stage of the network that is built. Default: the space's
+        own, 16 and 5 for NAS-Bench-201; where architectures say their widths, no `channels` may
+        be given. A `zeroshot.Graph` has its own; `space`, `channels`, `cells` and `num_classes` are
+        not looked at then.
+    num_classes : int
+        Classes of the network that is built.
     builder : {"autodl", "zerocost"}
         Whose network is built of a cell of NAS-Bench-201. ``autodl`` is the benchmark's own, which
         has the chosen operations. ``zerocost`` is that of zero-cost-nas [1]_ and so of GradSign: it
@@ -73,8 +76,10 @@ class Options:
         one: members of a form do not all have the same number of live ones.
     init : str
         One of ``torch`` (PyTorch's default), ``xavier_uniform``, ``xavier_normal``,
-        ``kaiming_uniform``, ``kaiming_normal``, the last two with ``_fan_out``, ``orthogonal``
-        and ``normal`` (standard normal).
+        ``kaiming_uniform``, ``kaiming_normal``, the last two with ``_fan_out``, ``orthogonal``,
+        ``normal`` (standard normal) and ``nasbench101``, with which the papers' networks of
+        NAS-Bench-101 redraw their weights (convolutions as ``kaiming_normal_fan_out``, linear
+        layers with deviation 0.01, biases 0). All but ``torch`` draw after its weights are drawn.
     weights : mapping of str to array_like, optional
         The caller's own weights by name (`zeroshot.weight_names`), OIHW; names that are left out
         are initialised. For a PyTorch ``state_dict`` see `zeroshot.from_state_dict`.
@@ -105,8 +110,8 @@ class Options:
     """
 
     space: str = "nasbench201"
-    channels: int = 16
-    cells: int = 5
+    channels: int | None = None
+    cells: int | None = None
     num_classes: int = 10
     builder: Builder = "autodl"
     seed: int = 0
@@ -131,7 +136,8 @@ class Options:
         _check_name("algo", self.algo, ("auto", "direct", "f2", "f4"))
         # the core has closer bounds for what is built of these
         for name in ("channels", "cells", "num_classes"):
-            object.__setattr__(self, name, check_int(name, getattr(self, name), 1, _MAX_SIZE))
+            if (value := getattr(self, name)) is not None or name == "num_classes":
+                object.__setattr__(self, name, check_int(name, value, 1, _MAX_SIZE))
         object.__setattr__(self, "seed", check_seed("seed", self.seed))
         if not isinstance(self.recompute, bool):
             raise TypeError(f"recompute: expected a bool, got {self.recompute!r}")
@@ -169,6 +175,15 @@ class Options:
         return usable_cpus() if self.n_threads is None else int(self.n_threads)
 
     @property
+    def network_size(self) -> tuple[int, int]:
+        """`channels` and `cells`, or their defaults; no channels where architectures say them."""
+        channels, cells = _core.space_defaults(self.space)
+        return (
+            channels if self.channels is None else self.channels,
+            cells if self.cells is None else self.cells,
+        )
+
+    @property
     def canonical_mode(self) -> Canonical | None:
         """`canonical` in one word; None without it."""
         if isinstance(self.canonical, bool):
@@ -180,8 +195,8 @@ class RunOptions(TypedDict, total=False):
     """`Options` as keyword arguments, for type checkers."""
 
     space: str
-    channels: int
-    cells: int
+    channels: int | None
+    cells: int | None
     num_classes: int
     builder: Builder
     seed: int

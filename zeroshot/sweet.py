@@ -232,7 +232,7 @@ def find_sweet_interval(
         raise ValueError("archs: expected at least one architecture, got none")
     if isinstance(layers, int) and any(isinstance(arch, Graph) for arch in todo):
         raise ValueError("layers: a Graph needs a sequence of name prefixes, one per layer")
-    prefixes = cell_prefixes(layers, opts.cells)
+    prefixes = cell_prefixes(layers, opts.network_size[1])
     wanted = Sweet.over(borders, batch_size=batch_size)
     counts: list[NDArray[np.int64]] = [np.empty(0, np.int64)] * len(todo)
     sizes = list(counts)

@@ -67,8 +67,8 @@ def weight_names(
     arch: AnyArch,
     *,
     space: str = "nasbench201",
-    channels: int = 16,
-    cells: int = 5,
+    channels: int | None = None,
+    cells: int | None = None,
     num_classes: int = 10,
     builder: Builder = "autodl",
 ) -> dict[str, tuple[int, ...]]:

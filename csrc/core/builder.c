@@ -11,9 +11,11 @@ struct zs_builder {
     int *inputs;
     double *coefs;
     zs_tensor *tensors;
+    int *turns;      /* of tensors */
+    int turn;        /* of those to come */
     int *name_slots; /* open addressing over node names: node + 1, 0 = free */
     int n_nodes, n_inputs, n_tensors;
-    int cap_nodes, cap_inputs, cap_coefs, cap_tensors, cap_slots;
+    int cap_nodes, cap_inputs, cap_coefs, cap_tensors, cap_turns, cap_slots;
 };
 
 static uint64_t hash_name(const char *s) { /* FNV-1a */
@@ -107,6 +109,7 @@ void zs_builder_free(zs_builder *b) {
     zs_free(b->inputs);
     zs_free(b->coefs);
     zs_free(b->tensors);
+    zs_free(b->turns);
     zs_free(b->name_slots);
     zs_free(b);
 }
@@ -132,6 +135,9 @@ static zs_status declare_tensors(zs_builder *b, zs_node *node, int id, const zs_
     void *tensors = grown(b, b->tensors, &b->cap_tensors, b->n_tensors, n, sizeof *b->tensors);
     if (!tensors) return ZS_ENOMEM;
     b->tensors = tensors;
+    void *turns = grown(b, b->turns, &b->cap_turns, b->n_tensors, n, sizeof *b->turns);
+    if (!turns) return ZS_ENOMEM;
+    b->turns = turns;
     for (int i = 0; i < n; i++) {
         const zs_tensor_decl *d = &decls[i];
         size_t size;
@@ -154,6 +160,7 @@ static zs_status declare_tensors(zs_builder *b, zs_node *node, int id, const zs_
         strcat(t->name, ".");
         strcat(t->name, zs_role_name(d->role));
         node->tensors[d->role] = b->n_tensors + i;
+        b->turns[b->n_tensors + i] = b->turn;
     }
     b->n_tensors += n;
     return ZS_OK;
@@ -262,6 +269,24 @@ int zs_add_sum(zs_builder *b, const char *name, int n, const int *inputs) {
     return zs_builder_add(b, ZS_OP_ADD, name, n, inputs, NULL, NULL);
 }
 
+void zs_builder_set_turn(zs_builder *b, int turn) { b->turn = turn; }
+
+/* Stable, and quick where turns rise nearly always: what is late moves up past the few that came too early. */
+static void sort_by_turn(zs_builder *b) {
+    for (int i = 1; i < b->n_tensors; i++) {
+        const zs_tensor tensor = b->tensors[i];
+        const int turn = b->turns[i];
+        int k = i;
+        for (; k > 0 && b->turns[k - 1] > turn; k--) {
+            b->tensors[k] = b->tensors[k - 1];
+            b->turns[k] = b->turns[k - 1];
+        }
+        b->tensors[k] = tensor;
+        b->turns[k] = turn;
+    }
+    for (int i = 0; i < b->n_tensors; i++) b->nodes[b->tensors[i].node].tensors[b->tensors[i].role] = i;
+}
+
 void zs_builder_set_feature(zs_builder *b, int node) {
     if (zs_builder_ok(b) && node >= 0 && node < b->n_nodes) b->nodes[node].feature = true;
 }
@@ -291,6 +316,7 @@ zs_status zs_builder_finish(zs_builder *b, int output, zs_graph **graph, zs_erro
                 s.W, b->nodes[output].name);
         goto done;
     }
+    sort_by_turn(b);
     b->nodes[output].reached = true;
     for (int i = output; i > 0; i--)
         for (int j = 0; b->nodes[i].reached && j < b->nodes[i].n_inputs; j++)

@@ -28,6 +28,9 @@ int zs_add_bn(zs_builder *b, const char *name, int x);
 int zs_add_simple(zs_builder *b, zs_op_kind op, const char *name, int x); /* relu, gap, identity, zero */
 int zs_add_sum(zs_builder *b, const char *name, int n, const int *inputs);
 
+/* Weights of nodes that are added from now on are drawn after those of lower turns, and among their own in the order of
+   nodes. For networks whose release makes layers in another order than that in which they run. The first turn is 0. */
+void zs_builder_set_turn(zs_builder *b, int turn);
 void zs_builder_set_feature(zs_builder *b, int node);
 zs_shape zs_builder_shape(const zs_builder *b, int node); /* {0,0,0} after an error */
 bool zs_builder_ok(const zs_builder *b);

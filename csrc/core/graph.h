@@ -26,7 +26,7 @@ typedef enum zs_bn_mode { ZS_BN_BATCH = 0, ZS_BN_RUNNING, ZS_BN_IDENTITY, ZS_N_B
 
 /* Attributes of all ops; each op reads its own. */
 typedef struct zs_attrs {
-    int K;      /* conv2d, linear: output channels */
+    int K;      /* conv2d, linear, slice_channels: output channels */
     int groups; /* conv2d */
     bool bias;  /* conv2d, linear */
     zs_window window;       /* conv2d, max_pool, avg_pool */
@@ -80,7 +80,7 @@ typedef struct zs_graph {
     const zs_node *nodes;
     const int *inputs;
     const double *coefs; /* of add edges, 1 elsewhere */
-    const zs_tensor *tensors; /* construction order = draw order */
+    const zs_tensor *tensors; /* in the order in which they are drawn */
 } zs_graph;
 
 void zs_graph_free(zs_graph *graph);

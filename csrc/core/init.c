@@ -102,6 +102,7 @@ static double deviation(int kind, const zs_init_shape *shape) {
     case ZS_INIT_KAIMING_NORMAL: return sqrt(2.0) / sqrt(fan_in);
     case ZS_INIT_KAIMING_UNIFORM_FAN_OUT:
     case ZS_INIT_KAIMING_NORMAL_FAN_OUT: return sqrt(2.0) / sqrt(fan_out);
+    case ZS_INIT_NASBENCH101: return shape->linear ? 0.01 : sqrt(2.0 / fan_out);
     case ZS_INIT_ORTHOGONAL:
     case ZS_INIT_NORMAL:
     case ZS_N_INITS: break;

@@ -1,4 +1,5 @@
-/* Weight initialisers: PyTorch's default, and those of torch.nn.init that the papers compare.
+/* Weight initialisers: PyTorch's default, those of torch.nn.init that the papers compare, and the
+   one with which the papers' networks of NAS-Bench-101 redraw their weights.
    Tensors come in construction order from one stream (rng.h). No allocation: scratch is the
    caller's, zs_init_scratch_bytes says how much. */
 #ifndef ZS_INIT_H
@@ -19,7 +20,8 @@
     KIND(KAIMING_UNIFORM_FAN_OUT, kaiming_uniform_fan_out, UNIFORM) /* b^2 = 6 / fan_out */ \
     KIND(KAIMING_NORMAL_FAN_OUT, kaiming_normal_fan_out, NORMAL)    /* s^2 = 2 / fan_out */ \
     KIND(ORTHOGONAL, orthogonal, ORTHOGONAL)        /* orthonormal rows or columns */ \
-    KIND(NORMAL, normal, NORMAL)                    /* s = 1 */
+    KIND(NORMAL, normal, NORMAL)                    /* s = 1 */                 \
+    KIND(NASBENCH101, nasbench101, NORMAL)          /* s^2 = 2 / fan_out, linear layers s = 0.01 */
 
 typedef enum zs_init_kind {
 #define ZS_INIT_ENUM(NAME, name, distribution) ZS_INIT_##NAME,
@@ -33,6 +35,7 @@ typedef struct zs_init_shape {
     int O, I, R, S;
     int fan_in; /* of the layer: I R S of the weight, for its bias too; read for these two roles */
     zs_role role;
+    bool linear; /* the weight is a linear layer's; read by nasbench101 */
 } zs_init_shape;
 
 int zs_init_by_name(const char *name); /* -1 if unknown */

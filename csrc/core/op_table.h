@@ -17,7 +17,8 @@
     OP(CONCAT, concat, ZS_ANY)                   \
     OP(ZERO, zero, 1)                            \
     OP(IDENTITY, identity, 1)                    \
-    OP(SHIFT, shift, 1)
+    OP(SHIFT, shift, 1)                          \
+    OP(SLICE_CHANNELS, slice_channels, 1)
 
 /* Ops that only dual graphs have (dual.h): no builder makes them, and they are not listed. Their last input is a tangent,
    in which they are linear; the one before, if any, is the primal input. */

@@ -88,6 +88,8 @@ static void find_live(zs_planner *q) {
 /* 2. What runs, is filled, is read through. `source` of every edge. */
 static bool runs(const zs_planner *q, int i) { return (q->needed[i] || q->s->dead) && !q->zero[i]; }
 
+static bool is_view(zs_op_kind op) { return op == ZS_OP_SHIFT || op == ZS_OP_SLICE_CHANNELS; }
+
 static void find_sources(zs_planner *q) {
     const zs_graph *g = q->g;
     for (int i = 0; i < g->n_nodes; i++) {
@@ -97,7 +99,7 @@ static void find_sources(zs_planner *q) {
         if (i == 0 || runs(q, i)) np->kind = ZS_NODE_RUN;
         if (i > 0 && np->kind == ZS_NODE_RUN) {
             if (passes_on(q, i) >= 0) np->kind = ZS_NODE_SKIP; /* looked through */
-            if (node_of(q, i)->op == ZS_OP_SHIFT) np->kind = ZS_NODE_VIEW;
+            if (is_view(node_of(q, i)->op)) np->kind = ZS_NODE_VIEW;
         }
     }
     for (int i = 1; i < g->n_nodes; i++) {
@@ -226,8 +228,9 @@ static void find_parents(zs_planner *q) {
     }
 }
 
-static zs_place shifted(zs_place v) {
-    v.offset += (size_t)(v.sh + v.sw);
+/* The first channels lie where all of them do. */
+static zs_place viewed(const zs_node *view, zs_place v) {
+    if (view->op == ZS_OP_SHIFT) v.offset += (size_t)(v.sh + v.sw);
     return v;
 }
 
@@ -252,8 +255,8 @@ static void place_values(zs_planner *q) {
         zs_node_plan *np = &q->p->nodes[i];
         if (np->kind != ZS_NODE_VIEW) continue;
         const zs_node_plan *source = &q->p->nodes[q->p->edges[node_of(q, i)->first_input].source];
-        np->value = shifted(source->value);
-        np->kept = shifted(source->kept);
+        np->value = viewed(node_of(q, i), source->value);
+        np->kept = viewed(node_of(q, i), source->kept);
     }
 }
 
@@ -335,7 +338,7 @@ static void place_gradients(zs_planner *q) {
         zs_node_plan *np = &p->nodes[i];
         if (np->wants_grad && np->kind == ZS_NODE_VIEW) {
             const zs_node_plan *source = &p->nodes[p->edges[node_of(q, i)->first_input].source];
-            if (source->grad.storage >= 0) np->grad = shifted(source->grad);
+            if (source->grad.storage >= 0) np->grad = viewed(node_of(q, i), source->grad);
         }
     }
 }

@@ -32,6 +32,7 @@ typedef struct attr_def {
 static const attr_def ATTRS[] = {
     {"out_channels", ATTR_INT, AT(K), 0, BIT(CONV2D)},
     {"out_features", ATTR_INT, AT(K), 0, BIT(LINEAR)},
+    {"channels", ATTR_INT, AT(K), 0, BIT(SLICE_CHANNELS)},
     {"groups", ATTR_INT, AT(groups), 0, BIT(CONV2D)},
     {"bias", ATTR_BOOL, AT(bias), 0, BIT(CONV2D) | BIT(LINEAR)},
     {"kernel", ATTR_PAIR, AT(window.R), AT(window.S), WINDOWED},

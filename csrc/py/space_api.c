@@ -3,6 +3,7 @@
 #include "core/count.h"
 #include "py/errors.h"
 #include "py/graph_object.h"
+#include "spaces/nasbench101.h"
 #include "spaces/space.h"
 
 static PyObject *tuple_of_names(int n, const char *(*name_of)(int)) {
@@ -42,6 +43,13 @@ static const zs_space *get_space(PyObject *module, PyObject *name) {
     if (known) PyErr_Format(PyExc_ValueError, "space: expected one of %R, got %R", known, name);
     Py_XDECREF(known);
     return NULL;
+}
+
+PyObject *zs_py_space_defaults(PyObject *module, PyObject *name) {
+    if (!PyUnicode_Check(name))
+        return PyErr_Format(PyExc_TypeError, "space: expected str, got %.100s", Py_TYPE(name)->tp_name);
+    const zs_space *space = get_space(module, name);
+    return space ? Py_BuildValue("ii", space->channels, space->cells) : NULL;
 }
 
 /* Values outside an int are clamped: every one of them is far outside what the checks below admit. */
@@ -84,6 +92,18 @@ static bool get_genes(PyObject *module, const zs_space *space, PyObject *obj, in
     return false;
 }
 
+static PyObject *tuple_of_ints(int n, const int *values) {
+    PyObject *out = PyTuple_New(n);
+    for (int i = 0; out && i < n; i++) {
+        PyObject *value = PyLong_FromLong(values[i]);
+        if (!value)
+            Py_CLEAR(out);
+        else
+            PyTuple_SET_ITEM(out, i, value);
+    }
+    return out;
+}
+
 PyObject *zs_py_space_parse(PyObject *module, PyObject *args) {
     PyObject *name, *text;
     if (!PyArg_ParseTuple(args, "UO:space_parse", &name, &text)) return NULL;
@@ -106,15 +126,7 @@ PyObject *zs_py_space_parse(PyObject *module, PyObject *args) {
     Py_DECREF(bytes);
     if (st != ZS_OK) return zs_py_raise(module, &err);
 
-    PyObject *out = PyTuple_New(space->n_genes);
-    for (int i = 0; out && i < space->n_genes; i++) {
-        PyObject *gene = PyLong_FromLong(genes[i]);
-        if (!gene)
-            Py_CLEAR(out);
-        else
-            PyTuple_SET_ITEM(out, i, gene);
-    }
-    return out;
+    return tuple_of_ints(space->n_genes, genes);
 }
 
 PyObject *zs_py_space_format(PyObject *module, PyObject *args) {
@@ -156,6 +168,31 @@ PyObject *zs_py_space_build(PyObject *module, PyObject *args) {
     zs_error_clear(&err);
     if (space->build(genes, &a, &graph, &err) != ZS_OK) return zs_py_raise(module, &err);
     return zs_py_graph_wrap(module, graph);
+}
+
+PyObject *zs_py_nasbench101_canonical(PyObject *module, PyObject *args) {
+    PyObject *sequence;
+    int keep_order, genes[ZS_MAX_GENES], least[ZS_MAX_GENES];
+    if (!PyArg_ParseTuple(args, "Op:nasbench101_canonical", &sequence, &keep_order) ||
+        !get_genes(module, &zs_space_nasbench101, sequence, genes))
+        return NULL;
+    zs_nasbench101_canonical(genes, keep_order, least);
+    return tuple_of_ints(zs_space_nasbench101.n_genes, least);
+}
+
+PyObject *zs_py_nasbench101_enumerate(PyObject *module, PyObject *vertices) {
+    (void)module;
+    int n;
+    if (!get_int(vertices, "vertices", &n)) return NULL;
+    if (n < 2 || n > ZS_NB101_VERTICES)
+        return PyErr_Format(PyExc_ValueError, "vertices: expected 2 to %d, got %R", ZS_NB101_VERTICES, vertices);
+    PyObject *codes = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)(zs_nb101_count(n) * sizeof(int32_t)));
+    if (!codes) return NULL;
+    int32_t *const at = (int32_t *)(void *)PyBytes_AS_STRING(codes);
+    Py_BEGIN_ALLOW_THREADS
+    zs_nb101_enumerate(n, at);
+    Py_END_ALLOW_THREADS
+    return codes;
 }
 
 PyObject *zs_py_graph_count(PyObject *module, PyObject *obj) {

@@ -173,8 +173,13 @@ static void find_shapes(job_state *s) {
         const zs_tensor *t = &g->tensors[i];
         const int w = g->nodes[t->node].tensors[ZS_ROLE_WEIGHT];
         const zs_tensor *layer = w >= 0 ? &g->tensors[w] : t;
-        s->shapes[i] = (zs_init_shape){
-            .O = t->O, .I = t->I, .R = t->R, .S = t->S, .fan_in = layer->I * layer->R * layer->S, .role = t->role};
+        s->shapes[i] = (zs_init_shape){.O = t->O,
+                                       .I = t->I,
+                                       .R = t->R,
+                                       .S = t->S,
+                                       .fan_in = layer->I * layer->R * layer->S,
+                                       .role = t->role,
+                                       .linear = t->ndim == 2};
     }
 }
 

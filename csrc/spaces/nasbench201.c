@@ -17,11 +17,9 @@
    and those of operations that are not chosen get no gradient. Convolutions of its cells have a bias and their batch norm
    no gamma and beta; stem, residual blocks and head are the same. Where a score asks for a network without batch norms,
    its residual blocks, which have no switch for that, keep theirs; stem, cells and head lose them. */
-#include <stdarg.h>
 #include <stdio.h>
 
-#include "core/builder.h"
-#include "spaces/space.h"
+#include "spaces/blocks.h"
 
 enum { NONE, SKIP, CONV_1X1, CONV_3X3, AVG_POOL, N_OPS };
 enum { N_CELL_NODES = 4, N_EDGES = 6, N_STAGES = 3 };
@@ -90,45 +88,16 @@ static void nasbench201_format(const int *genes, char *out) {
 
 /* --- network ----------------------------------------------------------------------------------------------------- */
 
-typedef struct name {
-    char text[ZS_NAME_MAX];
-} name;
-
-ZS_PRINTF(1, 2) static name named(const char *format, ...) {
-    name n;
-    va_list args;
-    va_start(args, format);
-    vsnprintf(n.text, sizeof n.text, format, args);
-    va_end(args);
-    return n;
-}
-
-static int add_avg_pool(zs_builder *b, const char *node_name, int x, int size, int stride, int pad) {
-    zs_attrs attrs = zs_attrs_default();
-    attrs.window = (zs_window){size, size, stride, stride, pad, pad, 1, 1};
-    attrs.count_include_pad = false;
-    return zs_builder_add(b, ZS_OP_AVG_POOL, node_name, 1, &x, NULL, &attrs);
-}
-
-static int add_relu_conv_bn(zs_builder *b, const char *relu, const char *conv, const char *bn, int x, int K, int size,
-                            int stride, bool bn_stays) {
-    zs_attrs attrs = zs_attrs_default();
-    attrs.bn_stays = bn_stays;
-    x = zs_add_simple(b, ZS_OP_RELU, relu, x);
-    x = zs_add_conv(b, conv, x, K, size, stride);
-    return zs_builder_add(b, ZS_OP_BATCH_NORM, bn, 1, &x, NULL, &attrs);
-}
-
 static int add_chosen(zs_builder *b, int op, int cell, int source, int node, int x, int K) {
-    const name prefix = named("cell%02d.e%d%d", cell, source, node);
+    const zs_node_name prefix = zs_named("cell%02d.e%d%d", cell, source, node);
     switch (op) {
-    case NONE: return zs_add_simple(b, ZS_OP_ZERO, named("%.48s.none", prefix.text).text, x);
-    case SKIP: return zs_add_simple(b, ZS_OP_IDENTITY, named("%.48s.skip", prefix.text).text, x);
-    case AVG_POOL: return add_avg_pool(b, named("%.48s.pool", prefix.text).text, x, 3, 1, 1);
+    case NONE: return zs_add_simple(b, ZS_OP_ZERO, zs_named("%.48s.none", prefix.text).text, x);
+    case SKIP: return zs_add_simple(b, ZS_OP_IDENTITY, zs_named("%.48s.skip", prefix.text).text, x);
+    case AVG_POOL: return zs_add_avg_pool(b, zs_named("%.48s.pool", prefix.text).text, x, 3, 1, 1);
     default: ZS_ASSERT(op == CONV_1X1 || op == CONV_3X3);
     }
-    return add_relu_conv_bn(b, named("%.48s.relu", prefix.text).text, named("%.48s.conv", prefix.text).text,
-                            named("%.48s.bn", prefix.text).text, x, K, op == CONV_1X1 ? 1 : 3, 1, false);
+    return zs_add_relu_conv_bn(b, zs_named("%.48s.relu", prefix.text).text, zs_named("%.48s.conv", prefix.text).text,
+                               zs_named("%.48s.bn", prefix.text).text, x, K, op == CONV_1X1 ? 1 : 3, 1);
 }
 
 static int add_plain_relu_conv_bn(zs_builder *b, const char *prefix, int x, int K, int size) {
@@ -137,20 +106,20 @@ static int add_plain_relu_conv_bn(zs_builder *b, const char *prefix, int x, int 
     conv.window = (zs_window){size, size, 1, 1, size / 2, size / 2, 1, 1};
     conv.bias = true;
     bn.affine = false;
-    x = zs_add_simple(b, ZS_OP_RELU, named("%.40s.relu_%dx%d", prefix, size, size).text, x);
-    x = zs_builder_add(b, ZS_OP_CONV2D, named("%.40s.conv_%dx%d", prefix, size, size).text, 1, &x, NULL, &conv);
-    return zs_builder_add(b, ZS_OP_BATCH_NORM, named("%.40s.bn_%dx%d", prefix, size, size).text, 1, &x, NULL, &bn);
+    x = zs_add_simple(b, ZS_OP_RELU, zs_named("%.40s.relu_%dx%d", prefix, size, size).text, x);
+    x = zs_builder_add(b, ZS_OP_CONV2D, zs_named("%.40s.conv_%dx%d", prefix, size, size).text, 1, &x, NULL, &conv);
+    return zs_builder_add(b, ZS_OP_BATCH_NORM, zs_named("%.40s.bn_%dx%d", prefix, size, size).text, 1, &x, NULL, &bn);
 }
 
 /* Nobody reads what is not chosen. */
 static int add_all(zs_builder *b, int op, int cell, int source, int node, int x, int K) {
-    const name prefix = named("cell%02d.e%d%d", cell, source, node);
+    const zs_node_name prefix = zs_named("cell%02d.e%d%d", cell, source, node);
     int of[N_OPS];
-    of[NONE] = zs_add_simple(b, ZS_OP_ZERO, named("%.48s.none", prefix.text).text, x);
-    of[AVG_POOL] = add_avg_pool(b, named("%.48s.pool", prefix.text).text, x, 3, 1, 1);
+    of[NONE] = zs_add_simple(b, ZS_OP_ZERO, zs_named("%.48s.none", prefix.text).text, x);
+    of[AVG_POOL] = zs_add_avg_pool(b, zs_named("%.48s.pool", prefix.text).text, x, 3, 1, 1);
     of[CONV_3X3] = add_plain_relu_conv_bn(b, prefix.text, x, K, 3);
     of[CONV_1X1] = add_plain_relu_conv_bn(b, prefix.text, x, K, 1);
-    of[SKIP] = zs_add_simple(b, ZS_OP_IDENTITY, named("%.48s.skip", prefix.text).text, x);
+    of[SKIP] = zs_add_simple(b, ZS_OP_IDENTITY, zs_named("%.48s.skip", prefix.text).text, x);
     return of[op];
 }
 
@@ -164,33 +133,17 @@ static int add_cell(zs_builder *b, zs_space_builder builder, const int *genes, i
             terms[source] = is_zerocost ? add_all(b, op, cell, source, node, from, K)
                                         : add_chosen(b, op, cell, source, node, from, K);
         }
-        nodes[node] = node == 1 ? terms[0] : zs_add_sum(b, named("cell%02d.n%d", cell, node).text, node, terms);
+        nodes[node] = node == 1 ? terms[0] : zs_add_sum(b, zs_named("cell%02d.n%d", cell, node).text, node, terms);
     }
     return nodes[N_CELL_NODES - 1];
 }
 
-/* Halves the map and doubles the width; neither BN nor ReLU on the shortcut, no ReLU after the sum. */
-static int add_residual(zs_builder *b, zs_space_builder builder, int stage, int x, int K) {
-    const bool bn_stays = builder == ZS_BUILDER_ZEROCOST;
-#define N(part) named("res%d." part, stage).text
-    const int half = add_relu_conv_bn(b, N("relu_a"), N("conv_a"), N("bn_a"), x, K, 3, 2, bn_stays);
-    const int body = add_relu_conv_bn(b, N("relu_b"), N("conv_b"), N("bn_b"), half, K, 3, 1, bn_stays);
-    const int pool = add_avg_pool(b, N("pool"), x, 2, 2, 0);
-    const int shortcut = zs_add_conv(b, N("down"), pool, K, 1, 1);
-    return zs_add_sum(b, N("sum"), 2, (const int[]){shortcut, body});
-#undef N
-}
-
 static zs_status args_check(const zs_space_args *args, zs_error *err) {
-    const zs_status st = zs_space_args_check(args, err);
+    const zs_status st = zs_space_args_check(&zs_space_nasbench201, args, err);
     if (st != ZS_OK) return st;
     if (args->channels > ZS_MAX_DIM / 4)
         return zs_fail(err, ZS_EINVAL, "channels: expected 1 to %d, got %d", ZS_MAX_DIM / 4, args->channels);
-    /* At odd sizes the strided convolution and the 2x2 pool of a residual block give different maps. */
-    if (args->input.H % 4 != 0 || args->input.W % 4 != 0)
-        return zs_fail(err, ZS_EINVAL, "input size: expected multiples of 4 (it is halved twice), got %d x %d",
-                       args->input.H, args->input.W);
-    return ZS_OK;
+    return zs_residual_input_check(args, err);
 }
 
 static zs_status nasbench201_build(const int *genes, const zs_space_args *args, zs_graph **graph, zs_error *err) {
@@ -206,7 +159,7 @@ static zs_status nasbench201_build(const int *genes, const zs_space_args *args, 
     for (int stage = 0; stage < N_STAGES; stage++) {
         if (stage > 0) {
             K *= 2;
-            x = add_residual(b, args->builder, stage, x, K);
+            x = zs_add_residual(b, stage, x, K, args->builder == ZS_BUILDER_ZEROCOST);
             zs_builder_set_feature(b, x);
         }
         for (int i = 0; i < args->cells && zs_builder_ok(b); i++) {
@@ -214,19 +167,16 @@ static zs_status nasbench201_build(const int *genes, const zs_space_args *args, 
             zs_builder_set_feature(b, x);
         }
     }
-    x = zs_add_bn(b, "head.bn", x);
-    x = zs_add_simple(b, ZS_OP_RELU, "head.relu", x);
-    x = zs_add_simple(b, ZS_OP_GLOBAL_AVG_POOL, "head.pool", x);
-    zs_attrs fc = zs_attrs_default();
-    fc.K = args->num_classes;
-    fc.bias = true;
-    x = zs_builder_add(b, ZS_OP_LINEAR, "head.fc", 1, &x, NULL, &fc);
+    x = zs_add_bn_relu_head(b, x, args->num_classes);
     return zs_builder_finish(b, x, graph, err);
 }
 
 const zs_space zs_space_nasbench201 = {
     .name = "nasbench201",
     .n_genes = N_EDGES,
+    .channels = 16,
+    .cells = 5,
+    .builders = 1u << ZS_BUILDER_AUTODL | 1u << ZS_BUILDER_ZEROCOST,
     .parse = nasbench201_parse,
     .check = nasbench201_check,
     .format = nasbench201_format,

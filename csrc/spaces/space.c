@@ -34,7 +34,10 @@ int zs_space_builder_by_name(const char *name) {
     return -1;
 }
 
-zs_status zs_space_args_check(const zs_space_args *args, zs_error *err) {
+zs_status zs_space_args_check(const zs_space *space, const zs_space_args *args, zs_error *err) {
+    if (space->channels == 0 && args->channels != 0)
+        return zs_fail(err, ZS_EINVAL, "channels: expected none, as architectures of %s say their widths, got %d",
+                       space->name, args->channels);
     const struct {
         const char *name;
         int value, max;
@@ -43,10 +46,14 @@ zs_status zs_space_args_check(const zs_space_args *args, zs_error *err) {
         {"num_classes", args->num_classes, ZS_MAX_CLASSES}, {"input channels", args->input.C, ZS_MAX_DIM},
         {"input height", args->input.H, ZS_MAX_DIM},        {"input width", args->input.W, ZS_MAX_DIM},
     };
-    for (size_t i = 0; i < sizeof bounds / sizeof bounds[0]; i++)
+    for (size_t i = space->channels == 0 ? 1 : 0; i < sizeof bounds / sizeof bounds[0]; i++)
         if (bounds[i].value < 1 || bounds[i].value > bounds[i].max)
             return zs_fail(err, ZS_EINVAL, "%s: expected 1 to %d, got %d", bounds[i].name, bounds[i].max,
                            bounds[i].value);
+    if (!(space->builders >> args->builder & 1))
+        return zs_fail(err, ZS_EINVAL, "builder: expected %s, as nobody else builds networks of %s, got %s",
+                       zs_space_builder_name(ZS_BUILDER_AUTODL), space->name,
+                       zs_space_builder_name((int)args->builder));
     return ZS_OK;
 }
 
@@ -84,6 +91,11 @@ bool zs_read_char(zs_reader *r, char c, const char *expected) {
     }
     zs_read_fail(r, r->at, expected);
     return false;
+}
+
+bool zs_read_literal(zs_reader *r, const char *literal, const char *expected) {
+    while (*literal && zs_read_char(r, *literal, expected)) literal++;
+    return *literal == 0;
 }
 
 int zs_read_word(zs_reader *r, int n, const char *const *words, const char *expected) {

@@ -15,7 +15,7 @@
 #define ZS_MAX_ARCH_TEXT 2048 /* enough for the longest text that any space formats, with its NUL */
 
 /* Whose networks are built of an architecture. Others than the first differ in weights, not in what is computed of
-   them; the space's file says how, and its build refuses what it does not know (ZS_EINVAL). */
+   them; the space's file says how. */
 typedef enum zs_space_builder {
     ZS_BUILDER_AUTODL,   /* the benchmark's own: the chosen operations */
     ZS_BUILDER_ZEROCOST, /* zero-cost-nas: every operation, whether it is chosen or not */
@@ -26,7 +26,7 @@ const char *zs_space_builder_name(int builder); /* NULL outside the list */
 int zs_space_builder_by_name(const char *name); /* -1 if unknown */
 
 typedef struct zs_space_args {
-    int channels;    /* width of the first stage */
+    int channels;    /* width of the first stage; 0 where an architecture says its own */
     int cells;       /* cells per stage, or whatever the space repeats */
     int num_classes;
     zs_shape input;  /* of one image */
@@ -35,7 +35,9 @@ typedef struct zs_space_args {
 
 typedef struct zs_space {
     const char *name;
-    int n_genes; /* at most ZS_MAX_GENES */
+    int n_genes;         /* at most ZS_MAX_GENES */
+    int channels, cells; /* of zs_space_args: what is usual */
+    unsigned builders;   /* that it knows, a bit each */
 
     /* Any bytes, NUL included; time is bounded by the longest valid text. Failure: ZS_EARCH with a byte position. */
     zs_status (*parse)(const char *text, size_t len, int *genes, zs_error *err);
@@ -43,7 +45,7 @@ typedef struct zs_space {
     zs_status (*check)(const int *genes, zs_error *err);
     /* `out` holds ZS_MAX_ARCH_TEXT bytes; genes are valid. parse(format(genes)) gives the genes back. */
     void (*format)(const int *genes, char *out);
-    /* Genes are valid. The nodes stand in the order in which the weights are drawn. */
+    /* Genes are valid. Tensors stand in the order in which the release draws its weights. */
     zs_status (*build)(const int *genes, const zs_space_args *args, zs_graph **graph, zs_error *err);
 } zs_space;
 
@@ -55,8 +57,9 @@ int zs_space_count(void);
 const zs_space *zs_space_get(int i);
 const zs_space *zs_space_by_name(const char *name, size_t len); /* NULL if unknown */
 
-/* What every space asks of its arguments: all positive, none above the limits of graph.h. */
-zs_status zs_space_args_check(const zs_space_args *args, zs_error *err);
+/* What every space asks of its arguments: all positive, none above the limits of graph.h; channels 0 and no others where
+   that is what is usual; a builder that it knows. */
+zs_status zs_space_args_check(const zs_space *space, const zs_space_args *args, zs_error *err);
 
 /* A reader over an architecture's text, for the parsers. Each call either takes what it wants and returns true (an
    index), or leaves "expected ..., got ..." with the position in `err` and returns false (-1). */
@@ -69,6 +72,7 @@ typedef struct zs_reader {
 bool zs_read_char(zs_reader *r, char c, const char *expected);
 int zs_read_word(zs_reader *r, int n, const char *const *words, const char *expected); /* the longest [A-Za-z0-9_]* */
 int zs_read_digit(zs_reader *r, int n, const char *expected); /* one of the digits 0 .. n-1, n <= 10 */
+bool zs_read_literal(zs_reader *r, const char *literal, const char *expected);
 bool zs_read_end(zs_reader *r);
 zs_status zs_read_fail(zs_reader *r, size_t at, const char *expected);
 

@@ -4,6 +4,8 @@
 #define ZS_SPACE_TABLE_H
 
 #define ZS_SPACE_TABLE(SPACE) \
-    SPACE(nasbench201)
+    SPACE(nasbench201)          \
+    SPACE(nats_sss)             \
+    SPACE(nasbench101)
 
 #endif

@@ -62,3 +62,27 @@ def test_empty_input_is_an_error(run: Run, monkeypatch: pytest.MonkeyPatch) -> N
         code, out, err = run(*argv)
         assert (code, out) == (2, "")
         assert "expected at least one architecture" in err
+
+
+MODULE = "adj=011/001/000;ops=input,conv3x3-bn-relu,output"
+
+
+def test_architectures_of_other_spaces(run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "modules.txt"
+    json_text = '[[[0, 1, 1], [0, 0, 1], [0, 0, 0]], ["input", "conv3x3-bn-relu", "output"]]'
+    naslib = "0,1,1, 0,0,1, 0,0,0, 0,4,1"
+    file.write_text(f"{MODULE}\n{json_text}  # the same\n{naslib}\n4\nadj=01/00;ops=input\n")
+    code, out, err = run("score", "--space", "nasbench101", "--arch-file", file, "--csv")
+    rows = read_csv(out)
+    assert code == 1
+    assert [row["arch"] for row in rows] == [MODULE] * 4 + ["adj=01/00;ops=input"]
+    assert [row["index"] for row in rows] == ["4"] * 4 + [""]
+    assert len({row["xi_gsnr"] for row in rows[:4]}) == 1
+    assert "expected ',' and the operation of vertex 1 of 2" in err
+
+
+def test_spaces_without_channels_say_so(run: Run) -> None:
+    code, out, err = run("score", 11, "--space", "nats_sss", "--csv")
+    assert read_csv(out)[0]["arch"] == "8:8:8:16:32"
+    assert code == 1
+    assert "channels: expected none, as architectures of nats_sss say their widths, got 4" in err

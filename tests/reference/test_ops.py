@@ -109,6 +109,10 @@ CASES: dict[str, tuple[Callable[..., Any], Backward, list[Array]]] = {
     ),
     "identity": (ops.identity, lambda x, dy: ops.identity_backward(dy), [normal(1, 2, 3, 2)]),
     "shift": (ops.shift, ops.shift_backward, [normal(2, 2, 5, 4)]),
+    "slice_channels": (
+        partial(ops.slice_channels, channels=3), partial(ops.slice_channels_backward, channels=3),
+        [normal(2, 5, 3, 2)],
+    ),
     "cross_entropy": (
         lambda z: np.asarray(ops.cross_entropy(z, LABELS)),
         lambda z, dy: dy * ops.cross_entropy_backward(z, LABELS), [normal(3, 5)],
@@ -256,6 +260,7 @@ def test_op_matches_torch(case: str) -> None:
         "zero": lambda x: x[:, :, ::2, ::2] * 0,
         "identity": lambda x: x.clone(),
         "shift": lambda x: x[:, :, 1:, 1:],
+        "slice_channels": lambda x: x[:, :3],
         "cross_entropy": lambda z: F.cross_entropy(z, torch.tensor(LABELS)),
         "sum_logits": lambda z: z.sum(1).mean(),
     }

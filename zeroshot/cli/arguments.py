@@ -170,7 +170,7 @@ def add_arch_arguments(parser: Parser) -> None:
         nargs="*",
         metavar="ARCH",
         help="string ('|op~0|+|...', in quotes because of the |), index of the benchmark (1462), "
-        "six operations (3,0,1,0,0,4), or - for standard input",
+        "six operations (3,0,1,0,0,4), or - for standard input; other spaces: see zeroshot spaces",
     )
     group.add_argument(
         "--arch-file",
@@ -268,11 +268,13 @@ def add_score_arguments(parser: Parser) -> None:
 def add_network_arguments(parser: Parser) -> None:
     group = parser.add_argument_group("network")
     group.add_argument(
-        "--channels", type=integer(1), default=16, metavar="C", help="of the stem (default 16)"
-    )
+        "--channels", type=integer(1), metavar="C",
+        help="of the stem (default: the space's own, 16 for nasbench201)",
+    )  # fmt: skip
     group.add_argument(
-        "--cells", type=integer(1), default=5, metavar="N", help="in each stage (default 5)"
-    )
+        "--cells", type=integer(1), metavar="N",
+        help="in each stage (default: the space's own, 5 for nasbench201)",
+    )  # fmt: skip
     group.add_argument(
         "--classes", type=integer(1), metavar="K", help="outputs (default: classes of the data)"
     )

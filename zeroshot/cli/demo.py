@@ -26,6 +26,7 @@ from zeroshot.cli.output import Row, show_table, tell_problems
 from zeroshot.cli.rank import number_rows
 from zeroshot.cli.run import collect, count_all, draw, network_options, run_options
 from zeroshot.cli.score import INTERRUPTED
+from zeroshot.options import Options
 from zeroshot.scores import GradSign, Score, Sweet, XiGsnr
 from zeroshot.spaces import nasbench201
 
@@ -82,12 +83,14 @@ def run(args: argparse.Namespace) -> int:
         GradSign(n_samples=size),
         Sweet(batch_size=size),
     ]
+    options = run_options(args, images)
+    channels, cells_per_stage = Options(**options).network_size
     print(
-        f"{args.archs} random NAS-Bench-201 cells (C={args.channels}, N={args.cells}), untrained, "
+        f"{args.archs} random NAS-Bench-201 cells (C={channels}, N={cells_per_stage}), untrained, "
         f"on {len(batches.y)} handwritten digits of 3x32x32\n",
         flush=True,
     )
-    results, complete = collect(entries, batches, scores, args, run_options(args, images))
+    results, complete = collect(entries, batches, scores, args, options)
     seconds = time.perf_counter() - start
     done = sorted(results)
     counts = count_all([entries[i] for i in done], network_options(args, images), (32, 32))

@@ -97,8 +97,8 @@ class NetworkOptions(TypedDict):
     """What says how large the networks are."""
 
     space: str
-    channels: int
-    cells: int
+    channels: int | None
+    cells: int | None
     num_classes: int
     builder: Builder
 

@@ -89,6 +89,8 @@ def forward_node(node: Node, xs: Sequence[Array], w: Mapping[str, Array]) -> Arr
             return ops.identity(xs[0])
         case "shift":
             return ops.shift(xs[0])
+        case "slice_channels":
+            return ops.slice_channels(xs[0], channels=a["channels"])
         case _:
             raise ValueError(f"nodes: {label(node)} has an unknown op or mode: {dict(a)}")
 
@@ -131,6 +133,8 @@ def backward_node(
             return [ops.zero_backward(xs[0], dy, stride=a["stride"])], {}
         case "shift":
             return [ops.shift_backward(xs[0], dy)], {}
+        case "slice_channels":
+            return [ops.slice_channels_backward(xs[0], dy, channels=a["channels"])], {}
         case _:  # identity, and batch norm that has been switched off
             return [ops.identity_backward(dy)], {}
 

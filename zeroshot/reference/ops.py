@@ -29,6 +29,7 @@ __all__ = [
     "output_size",
     "relu", "relu_backward",
     "shift", "shift_backward",
+    "slice_channels", "slice_channels_backward",
     "sum_logits", "sum_logits_backward",
     "zero", "zero_backward",
 ]  # fmt: skip
@@ -445,6 +446,18 @@ def shift_backward(x: ArrayLike, dy: ArrayLike) -> Array:
     """Gradient of `shift`: a first row and column of zeros; of `x` only the shape matters."""
     dx = np.zeros_like(_f64(x))
     dx[:, :, 1:, 1:] = _f64(dy)
+    return dx
+
+
+def slice_channels(x: ArrayLike, *, channels: int) -> Array:
+    """``x[:, :channels]``: the first ones."""
+    return _f64(x)[:, :channels].copy()
+
+
+def slice_channels_backward(x: ArrayLike, dy: ArrayLike, *, channels: int) -> Array:
+    """Gradient of `slice_channels`: zeros in the others; of `x` only the shape matters."""
+    dx = np.zeros_like(_f64(x))
+    dx[:, :channels] = _f64(dy)
     return dx
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["CANONICAL", "ArchLike", "Canonical", "Genes", "Space"]
+__all__ = ["CANONICAL", "ArchLike", "Canonical", "Genes", "Space", "check_count"]
 
 from collections.abc import Iterator, Sequence
 from typing import Any, Final, Literal, Protocol, TypeAlias, runtime_checkable
@@ -76,3 +76,9 @@ class Space(Protocol):
 
     def neighbours(self, arch: ArchLike) -> list[str]:
         """All architectures one step away, in a fixed order."""
+
+
+def check_count(n: int, size: int, replace: bool) -> None:
+    """That `n` architectures of `size` can be drawn."""
+    if n < 0 or (n > size and not replace):
+        raise ValueError(f"n: expected 0 to {size} (more only with replace=True), got {n}")

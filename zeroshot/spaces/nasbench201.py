@@ -67,7 +67,7 @@ import numpy as np
 
 from zeroshot import _core
 from zeroshot.errors import ArchitectureError
-from zeroshot.spaces._protocol import CANONICAL, ArchLike, Canonical, Genes
+from zeroshot.spaces._protocol import CANONICAL, ArchLike, Canonical, Genes, check_count
 
 NAME: Final = "nasbench201"
 OPS: Final = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
@@ -321,8 +321,7 @@ def sample(n: int, seed: int | np.random.Generator, *, replace: bool = False) ->
     ValueError
         If `n` is negative or, without `replace`, above `SIZE`.
     """
-    if n < 0 or (n > SIZE and not replace):
-        raise ValueError(f"n: expected 0 to {SIZE} (more only with replace=True), got {n}")
+    check_count(n, SIZE, replace)
     rng = np.random.default_rng(seed)
     if replace:
         return [format(g) for g in rng.integers(0, len(OPS), size=(n, len(EDGES))).tolist()]

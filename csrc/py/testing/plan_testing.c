@@ -17,6 +17,7 @@ static bool get_attrs(PyObject *attrs, zs_op_kind op, zs_attrs *a) {
     *a = zs_attrs_default();
     int bias = a->bias, include = a->count_include_pad, affine = a->affine;
     get_attr(attrs, op == ZS_OP_LINEAR ? "out_features" : "out_channels", 0, &a->K);
+    if (op == ZS_OP_SLICE_CHANNELS) get_attr(attrs, "channels", 0, &a->K);
     get_attr(attrs, "groups", 0, &a->groups);
     get_attr(attrs, "bias", 0, &bias);
     get_attr(attrs, "count_include_pad", 0, &include);

@@ -1,0 +1,530 @@
+"""NAS-Bench-101: 423,624 modules, graphs of at most 7 vertices and 9 edges.
+
+Vertex 0 is the input, the last one the output, each of the others has one of three operations, and
+edges go from lower to higher vertices::
+
+    adj=0101/0010/0001/0000;ops=input,conv3x3-bn-relu,conv1x1-bn-relu,output
+
+``adj`` are the rows of the matrix: row x, column y is 1 where x feeds y. Vertices that are on no
+path from input to output are removed first, as in the benchmark; limits hold for what is left.
+
+Every function that takes an architecture accepts
+
+- that string,
+- a pair (matrix, operations), the operations as names, or as -1 input, 0 conv3x3, 1 conv1x1,
+  2 maxpool3x3, -2 output; also as JSON text, ``[[[0, 1], [0, 0]], [-1, -2]]``,
+- NASLib's flat tuple: all entries of the matrix, then the operations, there 0 input, 1 output,
+  2 maxpool3x3, 3 conv1x1, 4 conv3x3,
+- its number in `enumerate_all`, 0 to 423623 (the benchmark has hashes, `module_hash`).
+
+Modules are equal if they differ in the numbering of their vertices alone: `enumerate_all` has one
+of each, `canonical` gives that one. Channels are dealt out by number, though: three vertices that
+feed the output of 16 channels have 6, 5 and 5 of them. ``canonical="network"`` joins modules only
+if the vertices that feed the output come in the same order, and so have the same channels.
+
+Networks have ``cells`` modules in each of three stacks (3 in the benchmark) and ``channels`` in the
+first one: 16 by default, as in the code of NASWOT and xi-GSNR; 128 in the benchmark. The same code
+redraws all weights after they are drawn, ``init="nasbench101"``.
+
+References
+----------
+.. [1] C. Ying, A. Klein, E. Christiansen, E. Real, K. Murphy and F. Hutter, "NAS-Bench-101: Towards
+   Reproducible Neural Architecture Search", ICML 2019.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "MAX_EDGES",
+    "MAX_VERTICES",
+    "NAME",
+    "OPS",
+    "SIZE",
+    "canonical",
+    "enumerate_all",
+    "format",
+    "from_index",
+    "module_hash",
+    "mutate",
+    "neighbours",
+    "parse",
+    "representative",
+    "sample",
+    "to_index",
+    "to_matrix",
+    "to_naslib",
+]
+
+import reprlib
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zeroshot import _core
+from zeroshot.errors import ArchitectureError
+from zeroshot.spaces._protocol import CANONICAL, ArchLike, Canonical, Genes, check_count
+
+NAME: Final = "nasbench101"
+OPS: Final = ("conv3x3-bn-relu", "conv1x1-bn-relu", "maxpool3x3")
+MAX_VERTICES: Final = 7
+MAX_EDGES: Final = 9
+SIZE: Final = 423_624
+
+_COUNTS = {2: 1, 3: 6, 4: 84, 5: 2_441, 6: 62_010, 7: 359_082}  # of vertices: modules
+_INNER = MAX_VERTICES - 2
+_N_BITS = MAX_VERTICES * (MAX_VERTICES - 1) // 2
+_N_GENES = 1 + _INNER + _N_BITS
+_MOST_ROWS = 32  # of a matrix before vertices are removed, as the parser
+_LABELS: Mapping[int, str] = {-1: "input", **dict(enumerate(OPS)), -2: "output"}
+_NASLIB: Mapping[int, str] = dict(enumerate(("input", "output", OPS[2], OPS[1], OPS[0])))
+
+
+def _bit(x: int, y: int) -> int:
+    """The number of edge (x, y), as the benchmark's enumeration numbers them."""
+    return x + y * (y - 1) // 2
+
+
+# --- notations -------------------------------------------------------------------------------
+
+
+def parse(arch: ArchLike) -> Genes:
+    """The integers behind a module, in any notation; vertices on no path are removed.
+
+    Parameters
+    ----------
+    arch : str, bytes, int or sequence
+        See the top of this module.
+
+    Returns
+    -------
+    tuple of 27 int
+        Number of vertices; operations of vertices 1 to 5, positions in `OPS`, 0 where there is no
+        such vertex; 21 edges, (x, y) at x + y(y-1)/2.
+
+    Raises
+    ------
+    ArchitectureError
+        If `arch` is no module; for a string with the position of the fault.
+    TypeError
+        If `arch` is of another type.
+
+    Examples
+    --------
+    >>> parse("adj=011/001/000;ops=input,maxpool3x3,output")[:9]
+    (3, 2, 0, 0, 0, 0, 1, 1, 1)
+    >>> format(parse(([[0, 1, 1], [0, 0, 0], [0, 0, 0]], ["input", "maxpool3x3", "output"])))
+    'adj=01/00;ops=input,output'
+    """
+    if isinstance(arch, np.ndarray):
+        arch = arch.tolist()
+    if isinstance(arch, str | bytes):
+        is_json = arch[:1] in ("[", b"[")
+        return _from_json(arch) if is_json else _core.space_parse(NAME, arch)
+    if isinstance(arch, int | np.integer) and not isinstance(arch, bool):
+        return _genes_at(arch)
+    if not isinstance(arch, Sequence):
+        raise TypeError(
+            "arch: expected a string, a number, a pair (matrix, operations) or NASLib's flat "
+            f"tuple, got {type(arch).__name__}"
+        )
+    if len(arch) == 2:
+        return _from_pair(arch[0], arch[1])
+    if len(arch) == _N_GENES:
+        return _checked([_integer(gene, f"arch[{i}]") for i, gene in enumerate(arch)])
+    return _from_naslib(arch)
+
+
+def _checked(genes: Sequence[int]) -> Genes:
+    _core.space_format(NAME, genes)
+    return tuple(genes)
+
+
+def _integer(value: object, where: str) -> int:
+    if not isinstance(value, int | np.integer) or isinstance(value, bool):
+        raise ArchitectureError(f"{where}: expected an integer, got {reprlib.repr(value)}")
+    return int(value)
+
+
+def _from_json(text: str | bytes) -> Genes:
+    import json  # not before it is needed
+
+    try:
+        found = json.loads(text)
+    except UnicodeDecodeError as error:
+        raise ArchitectureError(
+            f"arch: expected JSON in UTF-8, {error.reason}", error.start
+        ) from None
+    except json.JSONDecodeError as error:
+        raise ArchitectureError(f"arch: expected JSON, {error.msg}", error.pos) from None
+    except (ValueError, RecursionError) as error:  # numbers of many digits, lists of many levels
+        raise ArchitectureError(f"arch: expected JSON [matrix, operations], {error}", 0) from None
+    if len(found) != 2:
+        raise ArchitectureError(
+            f"arch: expected JSON [matrix, operations], got {len(found)} items", 0
+        )
+    return _from_pair(found[0], found[1])
+
+
+def _sequence(value: object, what: str, where: str) -> Sequence[Any]:
+    if isinstance(value, np.ndarray):
+        value = value.tolist()
+    if isinstance(value, Sequence) and not isinstance(value, str | bytes):
+        return value
+    raise ArchitectureError(f"{where}: expected {what}, got {reprlib.repr(value)}")
+
+
+def _from_pair(matrix: object, labels: object) -> Genes:
+    rows = _sequence(matrix, "a matrix", "arch[0]")
+    n = len(rows)
+    if not 2 <= n <= _MOST_ROWS:
+        raise ArchitectureError(f"arch[0]: expected 2 to {_MOST_ROWS} rows, got {n}")
+    text = []
+    for x, row in enumerate(rows):
+        entries = _sequence(row, f"a row of {n} entries", f"arch[0][{x}]")
+        if len(entries) != n:
+            raise ArchitectureError(
+                f"arch[0][{x}]: expected {n} entries, as there are {n} rows, got {len(entries)}"
+            )
+        text.append("".join(_entry(e, f"arch[0][{x}][{y}]") for y, e in enumerate(entries)))
+    names = _sequence(labels, f"{n} operations", "arch[1]")
+    if len(names) != n:
+        raise ArchitectureError(
+            f"arch[1]: expected {n} operations, as there are {n} rows, got {len(names)}"
+        )
+    ops = [_label(op, x, n, _LABELS, f"arch[1][{x}]") for x, op in enumerate(names)]
+    return _from_parts(text, ops)
+
+
+def _from_naslib(arch: Sequence[Any]) -> Genes:
+    n = next((n for n in range(2, _MOST_ROWS + 1) if n * n + n == len(arch)), None)
+    if n is None:
+        raise ArchitectureError(
+            "arch: expected a pair (matrix, operations) or the n * n + n numbers of NASLib for n "
+            f"vertices, got {len(arch)} items"
+        )
+    entries = [_entry(e, f"arch[{i}]") for i, e in enumerate(arch[: n * n])]
+    rows = ["".join(entries[x * n : (x + 1) * n]) for x in range(n)]
+    ops = [_label(op, x, n, _NASLIB, f"arch[{n * n + x}]") for x, op in enumerate(arch[n * n :])]
+    return _from_parts(rows, ops)
+
+
+def _entry(value: object, where: str) -> str:
+    if isinstance(value, int | np.integer | np.bool_) and value in (0, 1):
+        return "1" if value else "0"
+    raise ArchitectureError(f"{where}: expected 0 or 1, got {reprlib.repr(value)}")
+
+
+def _label(op: object, x: int, n: int, numbers: Mapping[int, str], where: str) -> str:
+    """The name of an operation, and that it may stand at vertex x of n."""
+    is_number = isinstance(op, int | np.integer) and not isinstance(op, bool)
+    name = numbers.get(int(op)) if is_number else op  # type: ignore[call-overload]
+    allowed = ("input",) if x == 0 else ("output",) if x == n - 1 else OPS
+    if isinstance(name, str) and name in allowed:
+        return name
+    known = ", ".join(f"{text} ({number})" for number, text in numbers.items() if text in allowed)
+    raise ArchitectureError(f"{where}: expected {known}, got {reprlib.repr(op)}")
+
+
+def _from_parts(rows: Sequence[str], ops: Sequence[str]) -> Genes:
+    try:
+        return _core.space_parse(NAME, f"adj={'/'.join(rows)};ops={','.join(ops)}")
+    except ArchitectureError as error:  # its position is in a text that nobody wrote
+        raise ArchitectureError(f"arch: {error}") from None
+
+
+def format(genes: Sequence[int]) -> str:
+    """The string of a module's integers; see `parse`.
+
+    Examples
+    --------
+    >>> format((2, 0, 0, 0, 0, 0, 1, *[0] * 20))
+    'adj=01/00;ops=input,output'
+    """
+    return _core.space_format(NAME, genes)
+
+
+def _edge(genes: Genes, x: int, y: int) -> int:
+    return genes[1 + _INNER + _bit(x, y)] if x < y else 0
+
+
+def to_matrix(arch: ArchLike) -> tuple[tuple[tuple[int, ...], ...], tuple[str, ...]]:
+    """Matrix and names of the operations, without vertices on no path.
+
+    Examples
+    --------
+    >>> to_matrix("adj=011/001/000;ops=input,maxpool3x3,output")
+    (((0, 1, 1), (0, 0, 1), (0, 0, 0)), ('input', 'maxpool3x3', 'output'))
+    """
+    genes = parse(arch)
+    n = genes[0]
+    matrix = tuple(tuple(_edge(genes, x, y) for y in range(n)) for x in range(n))
+    return matrix, ("input", *(OPS[op] for op in genes[1 : n - 1]), "output")
+
+
+def to_naslib(arch: ArchLike) -> tuple[int, ...]:
+    """NASLib's flat tuple.
+
+    Examples
+    --------
+    >>> to_naslib("adj=011/001/000;ops=input,maxpool3x3,output")
+    (0, 1, 1, 0, 0, 1, 0, 0, 0, 0, 2, 1)
+    """
+    matrix, ops = to_matrix(arch)
+    numbers = {name: number for number, name in _NASLIB.items()}
+    return (*(entry for row in matrix for entry in row), *(numbers[op] for op in ops))
+
+
+def module_hash(arch: ArchLike) -> str:
+    """The hash by which the benchmark names a module; equal modules share it.
+
+    Each vertex starts from the MD5 of its degrees and its operation. As many times as there are
+    vertices, it takes the MD5 of the sorted hashes of those that feed it, of those that it feeds,
+    and its own; the MD5 of the sorted hashes of all is the module's.
+
+    Examples
+    --------
+    >>> module_hash("adj=01/00;ops=input,output")
+    '043721b9c7fe8c5fad811d47d83132ec'
+    """
+    import hashlib  # loads OpenSSL: not before it is needed
+
+    def md5(text: str) -> str:
+        return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
+
+    genes = parse(arch)
+    n = genes[0]
+    feeds = [[y for y in range(n) if _edge(genes, x, y)] for x in range(n)]
+    fed_by = [[x for x in range(n) if _edge(genes, x, y)] for y in range(n)]
+    labels = (-1, *genes[1 : n - 1], -2)
+    hashes = [md5(str((len(feeds[v]), len(fed_by[v]), labels[v]))) for v in range(n)]
+    for _ in range(n):
+        hashes = [
+            md5(
+                "|".join(
+                    (
+                        "".join(sorted(hashes[w] for w in fed_by[v])),
+                        "".join(sorted(hashes[w] for w in feeds[v])),
+                        hashes[v],
+                    )
+                )
+            )
+            for v in range(n)
+        ]
+    return md5(str(sorted(hashes)))
+
+
+# --- the whole space -------------------------------------------------------------------------
+
+
+@cache
+def _codes(n: int) -> NDArray[np.int32]:
+    """Of all modules of n vertices, ascending: edges * 3**(n - 2) + operations in base 3."""
+    return np.frombuffer(_core.nasbench101_enumerate(n), np.int32)
+
+
+def _genes_of(n: int, code: int) -> Genes:
+    edges, ops = divmod(code, len(OPS) ** (n - 2))
+    digits = [ops // len(OPS) ** place % len(OPS) for place in reversed(range(n - 2))]
+    bits = (edges >> i & 1 for i in range(_N_BITS))
+    return (n, *digits, *[0] * (MAX_VERTICES - n), *bits)
+
+
+def _code_of(genes: Genes) -> int:
+    n, code = genes[0], sum(bit << i for i, bit in enumerate(genes[1 + _INNER :]))
+    for op in genes[1 : n - 1]:
+        code = code * len(OPS) + op
+    return code
+
+
+def _genes_at(index: int | np.integer[Any]) -> Genes:
+    if not 0 <= index < SIZE:
+        raise ArchitectureError(f"index: expected 0 to {SIZE - 1}, got {reprlib.repr(int(index))}")
+    at = int(index)
+    for n, count in _COUNTS.items():
+        if at < count:
+            return _genes_of(n, int(_codes(n)[at]))
+        at -= count
+    raise AssertionError("the counts add up to the size")
+
+
+def from_index(index: int | np.integer[Any]) -> str:
+    """The module with a number in `enumerate_all`.
+
+    Examples
+    --------
+    >>> from_index(7)
+    'adj=0100/0010/0001/0000;ops=input,conv3x3-bn-relu,conv3x3-bn-relu,output'
+    """
+    return format(_genes_at(index))
+
+
+def to_index(arch: ArchLike) -> int:
+    """The number in `enumerate_all` of the module that is equal to this one.
+
+    Examples
+    --------
+    >>> to_index(from_index(123_456))
+    123456
+    """
+    genes = _core.nasbench101_canonical(parse(arch), False)
+    n = genes[0]
+    before = sum(count for vertices, count in _COUNTS.items() if vertices < n)
+    return before + int(np.searchsorted(_codes(n), _code_of(genes)))
+
+
+def enumerate_all() -> Iterator[str]:
+    """One module of each that are equal but for the numbering: the one that `canonical` gives.
+
+    By number of vertices, then by edges as a binary number, edge (x, y) at bit x + y(y-1)/2, then
+    by operations in the order of `OPS`, those of vertex 1 first.
+
+    Examples
+    --------
+    >>> modules = enumerate_all()
+    >>> next(modules), next(modules)
+    ('adj=01/00;ops=input,output', 'adj=010/001/000;ops=input,conv3x3-bn-relu,output')
+    """
+    for n in _COUNTS:
+        for code in _codes(n).tolist():
+            yield format(_genes_of(n, code))
+
+
+def sample(n: int, seed: int | np.random.Generator, *, replace: bool = False) -> list[str]:
+    """Random modules of `enumerate_all`, all equally likely.
+
+    Parameters
+    ----------
+    n : int
+        How many.
+    seed : int or numpy.random.Generator
+        A generator is advanced.
+    replace : bool
+        Whether a module may come more than once.
+
+    Returns
+    -------
+    list of str
+
+    Raises
+    ------
+    ValueError
+        If `n` is negative or, without `replace`, above `SIZE`.
+    """
+    check_count(n, SIZE, replace)
+    rng = np.random.default_rng(seed)
+    return [from_index(i) for i in rng.choice(SIZE, size=n, replace=replace).tolist()]
+
+
+# --- steps -----------------------------------------------------------------------------------
+
+
+def _made(n: int, ops: Sequence[int], edges: set[tuple[int, int]]) -> Iterator[str]:
+    """The text of a module, if it is one as it stands."""
+    bits = [0] * _N_BITS
+    for x, y in edges:
+        bits[_bit(x, y)] = 1
+    try:
+        yield format((n, *ops, *[0] * (MAX_VERTICES - n), *bits))
+    except ArchitectureError:
+        return
+
+
+def neighbours(arch: ArchLike) -> list[str]:
+    """All modules one step away, in this order of steps, each of which can be taken back.
+
+    - Another operation on one vertex.
+    - One edge more or fewer; all vertices stay on paths.
+    - A vertex with one edge in and one out fewer, an edge in its place if there is none yet.
+    - A vertex more on an edge, with any operation and any number between those of the two ends.
+
+    Examples
+    --------
+    >>> len(neighbours("adj=01/00;ops=input,output")), len(neighbours(100_000))
+    (3, 15)
+    """
+    genes = parse(arch)
+    n, ops = genes[0], list(genes[1 : genes[0] - 1])
+    edges = {(x, y) for y in range(n) for x in range(y) if _edge(genes, x, y)}
+    found: list[str] = []
+    for v in range(1, n - 1):
+        for op in range(len(OPS)):
+            if op != ops[v - 1]:
+                found += _made(n, [*ops[: v - 1], op, *ops[v:]], edges)
+    for y in range(n):
+        for x in range(y):
+            found += _made(n, ops, edges ^ {(x, y)})
+    for v in range(1, n - 1):
+        into, out = ([e for e in edges if e[side] == v] for side in (1, 0))
+        if len(into) == len(out) == 1 and (into[0][0], out[0][1]) not in edges:
+            short = edges - {into[0], out[0]} | {(into[0][0], out[0][1])}
+            left = {(x - (x > v), y - (y > v)) for x, y in short}
+            found += _made(n - 1, [*ops[: v - 1], *ops[v:]], left)
+    for x, y in sorted(edges) if n < MAX_VERTICES else ():
+        for v in range(x + 1, y + 1):
+            longer = {(a + (a >= v), b + (b >= v)) for a, b in edges - {(x, y)}}
+            longer |= {(x, v), (v, y + 1)}
+            for op in range(len(OPS)):
+                found += _made(n + 1, [*ops[: v - 1], op, *ops[v - 1 :]], longer)
+    return list(dict.fromkeys(found))
+
+
+def mutate(arch: ArchLike, rng: np.random.Generator) -> str:
+    """A random one of `neighbours`, all equally likely.
+
+    Parameters
+    ----------
+    arch : str, int or sequence
+        The parent.
+    rng : numpy.random.Generator
+        Advanced by one draw.
+
+    Returns
+    -------
+    str
+    """
+    near = neighbours(arch)
+    return near[int(rng.integers(len(near)))]
+
+
+# --- which modules are the same --------------------------------------------------------------
+
+
+def canonical(arch: ArchLike) -> str:
+    """The module of `enumerate_all` that is equal to this one but for the numbering of vertices.
+
+    Examples
+    --------
+    >>> canonical("adj=0110/0001/0001/0000;ops=input,maxpool3x3,conv3x3-bn-relu,output")
+    'adj=0110/0001/0001/0000;ops=input,conv3x3-bn-relu,maxpool3x3,output'
+    """
+    return representative(arch)
+
+
+def representative(arch: ArchLike, mode: Canonical = "form") -> str:
+    """The module that is scored for all that are equal to it (`zeroshot.Options.canonical`).
+
+    Of these the one with the least edges as a number, then operations, as in `enumerate_all`.
+
+    Parameters
+    ----------
+    arch : str, int or sequence
+    mode : {"form", "network"}
+        Equal are modules that differ in the numbering of vertices alone; for ``"network"`` those
+        that feed the output have to keep their order, by which they get their channels.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> module = "adj=0110/0001/0001/0000;ops=input,maxpool3x3,conv3x3-bn-relu,output"
+    >>> representative(module) == module, representative(module, "network") == module
+    (False, True)
+    """
+    if mode not in CANONICAL:
+        raise ValueError(f"mode: expected one of {', '.join(CANONICAL)}; got {mode!r}")
+    return format(_core.nasbench101_canonical(parse(arch), mode == "network"))
