@@ -12,7 +12,7 @@ enum { LAYERS, ALL };
 
 static const char *const PARAMS[] = {"over", NULL};
 
-static zs_needs needs(const zs_score_run *run) { return (zs_needs){.all_params = run->params[OVER] == ALL}; }
+static zs_needs needs(const zs_score_run *run) { return (zs_needs){.all_params = (int)run->params[OVER] == ALL}; }
 
 static size_t state_bytes(const zs_score_run *run, const zs_tensor *t) {
     (void)run, (void)t;
@@ -31,11 +31,11 @@ static double finish_tensor(const zs_score_run *run, const void *state, const zs
                             bool *live) {
     (void)t, (void)counts;
     *live = true;
-    return state && run->params[OVER] == LAYERS ? sqrt(*(const double *)state) : 0.0;
+    return state && (int)run->params[OVER] == LAYERS ? sqrt(*(const double *)state) : 0.0;
 }
 
 static void finish(zs_score_run *run, const zs_finish *f) {
-    if (run->params[OVER] != ALL) return;
+    if ((int)run->params[OVER] != ALL) return;
     double total = 0;
     for (int t = 0; t < run->graph->n_tensors; t++)
         if (f->states[t]) total += *(const double *)f->states[t];

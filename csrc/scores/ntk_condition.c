@@ -85,7 +85,7 @@ static size_t memory_bytes(const zs_score_run *run) {
 
 static void finish(zs_score_run *run, const zs_finish *f) {
     const size_t n = (size_t)run->group_size;
-    const double rounding = ROUNDINGS * (run->kernels->dtype == ZS_F32 ? FLT_EPSILON : DBL_EPSILON);
+    const double rounding = (double)ROUNDINGS * (run->kernels->dtype == ZS_F32 ? FLT_EPSILON : DBL_EPSILON);
     const double most = fmax((double)n * DBL_EPSILON, rounding * rounding);
     double *const theta = f->memory, *const values = theta + n * n;
     double trace = 0;

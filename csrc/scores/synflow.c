@@ -14,7 +14,7 @@ enum { SUM, LOG };
 static const char *const PARAMS[] = {"bn", "variant", NULL};
 
 static zs_needs needs(const zs_score_run *run) {
-    return (zs_needs){.float64 = true, .absolute = true, .identity_bn = run->params[BN] == 0};
+    return (zs_needs){.float64 = true, .absolute = true, .identity_bn = (int)run->params[BN] == 0};
 }
 
 typedef struct state {
@@ -30,7 +30,7 @@ static size_t state_bytes(const zs_score_run *run, const zs_tensor *t) {
 static void observe(const zs_score_run *run, void *of_tensor, const zs_tensor *t, int group, const void *dw) {
     (void)group;
     const double *g = dw, *w = zs_weight_of(run, t);
-    const bool is_log = run->params[VARIANT] == LOG;
+    const bool is_log = (int)run->params[VARIANT] == LOG;
     state *s = of_tensor;
     for (size_t i = 0; i < t->size; i++) {
         s->total += fabs(w[i] * (is_log ? log1p(g[i]) : g[i]));

@@ -15,7 +15,7 @@ static const char *const PARAMS[] = {"bn", NULL};
 static const double MOMENTUM = 0.1;
 
 static zs_needs needs(const zs_score_run *run) {
-    return (zs_needs){.forward_only = true, .identity_bn = run->params[BN] == BN_IDENTITY};
+    return (zs_needs){.forward_only = true, .identity_bn = (int)run->params[BN] == BN_IDENTITY};
 }
 
 static int find_pool(const zs_graph *g) {
@@ -30,7 +30,7 @@ static const char *check(const zs_score_run *run) {
 
 static bool has_term(const zs_score_run *run, const zs_node *n) {
     return n->op == ZS_OP_BATCH_NORM && n->attrs.bn_mode == ZS_BN_BATCH &&
-           (run->params[BN] == BN_TRAIN || n->attrs.bn_stays);
+           ((int)run->params[BN] == BN_TRAIN || n->attrs.bn_stays);
 }
 
 static unsigned watch(const zs_score_run *run, int node) {
