@@ -6,28 +6,17 @@
        thop    pool1, and 4 for each output of a batch norm, 2 without gamma and beta
 
    as core/count.h has them. Dead operations count as a framework runs them. */
-#include "core/count.h"
-#include "scores/score.h"
+#include "scores/sizes.h"
 
 enum { CONVENTION };
 enum { MACS, POOL1, POOLK2, THOP };
 
 static const char *const PARAMS[] = {"convention", NULL};
 
-static zs_needs needs(const zs_score_run *run) {
-    (void)run;
-    return (zs_needs){.no_pass = true};
-}
-
 static void finish(zs_score_run *run, const zs_finish *f) {
     (void)f;
     zs_counts counts;
-    zs_error err;
-    zs_error_clear(&err);
-    if (zs_graph_count(run->graph, &counts, &err) != ZS_OK) {
-        run->value = INFINITY;
-        return;
-    }
+    if (!zs_sizes_of(run, &counts)) return;
     const int64_t by_convention[] = {
         [MACS] = counts.macs,
         [POOL1] = counts.thop_flops,
@@ -40,6 +29,6 @@ static void finish(zs_score_run *run, const zs_finish *f) {
 const zs_score zs_score_flops = {
     .name = "flops",
     .params = PARAMS,
-    .needs = needs,
+    .needs = zs_sizes_need,
     .finish = finish,
 };

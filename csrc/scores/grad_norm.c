@@ -5,7 +5,7 @@
 
    With `all` the bias of the classifier has a gradient even where no path leads from the images to the logits: there is
    no signal only if the norm is zero. */
-#include "scores/score.h"
+#include "scores/tensor_sum.h"
 
 enum { OVER };
 enum { LAYERS, ALL };
@@ -13,11 +13,6 @@ enum { LAYERS, ALL };
 static const char *const PARAMS[] = {"over", NULL};
 
 static zs_needs needs(const zs_score_run *run) { return (zs_needs){.all_params = (int)run->params[OVER] == ALL}; }
-
-static size_t state_bytes(const zs_score_run *run, const zs_tensor *t) {
-    (void)run, (void)t;
-    return sizeof(double);
-}
 
 static void observe(const zs_score_run *run, void *state, const zs_tensor *t, int group, const void *dw) {
     (void)group;
@@ -51,7 +46,7 @@ const zs_score zs_score_grad_norm = {
     .min_groups = 1,
     .sees_signal = true,
     .needs = needs,
-    .state_bytes = state_bytes,
+    .state_bytes = zs_tensor_sum_bytes,
     .observe = observe,
     .finish_tensor = finish_tensor,
     .finish = finish,

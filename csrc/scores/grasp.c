@@ -1,7 +1,7 @@
 /* GraSP (Wang, Zhang and Grosse, ICLR 2020), as the zero-cost literature takes it: sum over weights of -w (H g) with
    the gradient g and the Hessian H of the mean loss of one batch. H g comes exact, batch norm differentiated twice. The
    temperature is 1 (the paper's is 200), and the sum is signed. */
-#include "scores/score.h"
+#include "scores/tensor_sum.h"
 
 static const char *const PARAMS[] = {NULL};
 
@@ -14,11 +14,6 @@ static const char *check(const zs_score_run *run) {
     return run->loss == ZS_LOSS_CROSS_ENTROPY && run->n_groups == 1 ? NULL : "expected cross-entropy of one batch";
 }
 
-static size_t state_bytes(const zs_score_run *run, const zs_tensor *t) {
-    (void)run, (void)t;
-    return sizeof(double);
-}
-
 static void observe_hessian(const zs_score_run *run, void *state, const zs_tensor *t, const void *product) {
     const void *weight = zs_weight_of(run, t);
     double h[ZS_CHUNK], w[ZS_CHUNK], total = 0;
@@ -29,13 +24,6 @@ static void observe_hessian(const zs_score_run *run, void *state, const zs_tenso
     *(double *)state -= total;
 }
 
-static double finish_tensor(const zs_score_run *run, const void *state, const zs_tensor *t, int64_t *counts,
-                            bool *live) {
-    (void)run, (void)t, (void)counts;
-    *live = true;
-    return state ? *(const double *)state : 0.0;
-}
-
 const zs_score zs_score_grasp = {
     .name = "grasp",
     .params = PARAMS,
@@ -43,7 +31,7 @@ const zs_score zs_score_grasp = {
     .sees_signal = true,
     .needs = needs,
     .check = check,
-    .state_bytes = state_bytes,
+    .state_bytes = zs_tensor_sum_bytes,
     .observe_hessian = observe_hessian,
-    .finish_tensor = finish_tensor,
+    .finish_tensor = zs_tensor_sum_finish,
 };

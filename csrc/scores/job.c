@@ -56,7 +56,7 @@ static zs_status make_plans(job_state *s, zs_recompute recompute, zs_error *err)
 static size_t state_bytes(const job_state *s, const zs_score_run *r, int tensor) {
     const zs_tensor *t = &s->job->graph->tensors[tensor];
     if (!r->score->state_bytes || r->pass < 0 || !s->passes[r->pass].plan->tensor_live[tensor]) return 0;
-    return t->counted || zs_job_needs(r).all_params ? r->score->state_bytes(r, t) : 0;
+    return t->counted || r->needs.all_params ? r->score->state_bytes(r, t) : 0;
 }
 
 static void *take_zeroed(zs_arena *arena, size_t n_bytes) {
@@ -378,9 +378,8 @@ static bool sum_tensors(const job_state *s, zs_score_run *r, void *const *states
 }
 
 static bool has_met_nonfinite(const pass *p, const zs_score_run *r) {
-    const zs_needs needs = zs_job_needs(r);
-    return p->bad_forward < r->n_groups || (!needs.forward_only && p->bad_gradient < r->n_groups) ||
-           (needs.hessian && p->bad_hessian);
+    return p->bad_forward < r->n_groups || (!r->needs.forward_only && p->bad_gradient < r->n_groups) ||
+           (r->needs.hessian && p->bad_hessian);
 }
 
 static void finish_run(job_state *s, int index) {
@@ -392,7 +391,7 @@ static void finish_run(job_state *s, int index) {
     const zs_finish f = {
         .states = s->states[index], .memory = s->memory[index], .any_live = sum_tensors(s, r, s->states[index])};
     if (r->score->finish) r->score->finish(r, &f);
-    const bool sees_signal = r->score->sees_signal && !zs_job_needs(r).all_params;
+    const bool sees_signal = r->score->sees_signal && !r->needs.all_params;
     if (p && sees_signal && (!p->plan->has_path || p->first_nonzero >= r->n_groups)) {
         r->status = ZS_RESULT_NO_SIGNAL;
         r->reason = p->plan->has_path ? "every gradient is exactly zero" : "no path from the images to the logits";

@@ -63,7 +63,7 @@ static void observe(void *self, int tensor, int group, const void *h) {
     if (zs_job_check_gradient(s->now, t, h)) s->now->bad_hessian = true;
     for (int i = 0; i < s->job->n_runs; i++) {
         const zs_score_run *r = &s->job->runs[i];
-        if (r->pass < 0 || &s->passes[r->pass] != s->now || !zs_job_needs(r).hessian) continue;
+        if (r->pass < 0 || &s->passes[r->pass] != s->now || !r->needs.hessian) continue;
         if (s->states[i][tensor]) r->score->observe_hessian(r, s->states[i][tensor], t, h);
     }
 }

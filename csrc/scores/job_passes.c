@@ -5,8 +5,6 @@
 
 #include "scores/job_state.h"
 
-zs_needs zs_job_needs(const zs_score_run *run) { return run->score->needs ? run->score->needs(run) : (zs_needs){0}; }
-
 /* --- weights ------------------------------------------------------------------------------------------------------ */
 
 static bool all_zero(const zs_given_weight *w, size_t n) {
@@ -109,8 +107,9 @@ static zs_params params_of(const zs_needs *n) {
     return n->all_params ? ZS_PARAMS_ALL : ZS_PARAMS_WEIGHTS;
 }
 
-static zs_status join_run(job_state *s, zs_score_run *r, const zs_needs *needs, zs_error *err) {
+static zs_status join_run(job_state *s, zs_score_run *r, zs_error *err) {
     const zs_job *job = s->job;
+    const zs_needs *needs = &r->needs;
     const zs_dtype dtype = needs->float64 ? ZS_F64 : job->dtype;
     const bool signs = job->algo == ZS_ALGO_AUTO && r->score->keeps_signs;
     r->weight_set = find_set(s, r->init, needs->absolute, dtype, err);
@@ -143,24 +142,29 @@ static zs_status watch_for(job_state *s, const zs_score_run *r, zs_error *err) {
     return ZS_OK;
 }
 
+static zs_status prepare_run(const zs_job *job, zs_score_run *r, zs_error *err) {
+    r->graph = job->graph;
+    r->labels = job->sources[r->source].labels;
+    r->seed = job->seed;
+    r->kernels = job->kernels[job->dtype];
+    r->needs = r->score->needs ? r->score->needs(r) : (zs_needs){0};
+    r->kernels = job->kernels[r->needs.float64 ? ZS_F64 : job->dtype];
+    if (r->n_groups < r->score->min_groups)
+        return zs_fail(err, ZS_EINVAL, "n_batches: %s needs at least %d groups, got %d", r->score->name,
+                       r->score->min_groups, r->n_groups);
+    const char *wrong = r->score->check ? r->score->check(r) : NULL;
+    return wrong ? zs_fail(err, ZS_EINVAL, "%s: %s", r->score->name, wrong) : ZS_OK;
+}
+
 zs_status zs_job_find_passes(job_state *s, zs_error *err) {
     const zs_job *job = s->job;
+    for (int i = 0; i < job->n_runs; i++)
+        if (prepare_run(job, &job->runs[i], err) != ZS_OK) return err->status;
     for (int forward_only = 0; forward_only < 2; forward_only++) /* what only looks joins what is there */
         for (int i = 0; i < job->n_runs; i++) {
             zs_score_run *r = &job->runs[i];
-            r->graph = job->graph;
-            r->labels = job->sources[r->source].labels;
-            r->seed = job->seed;
-            r->kernels = job->kernels[job->dtype];
-            const zs_needs needs = zs_job_needs(r);
-            r->kernels = job->kernels[needs.float64 ? ZS_F64 : job->dtype];
-            if (needs.forward_only != (forward_only != 0)) continue;
-            if (r->n_groups < r->score->min_groups)
-                return zs_fail(err, ZS_EINVAL, "n_batches: %s needs at least %d groups, got %d", r->score->name,
-                               r->score->min_groups, r->n_groups);
-            const char *wrong = r->score->check ? r->score->check(r) : NULL;
-            if (wrong) return zs_fail(err, ZS_EINVAL, "%s: %s", r->score->name, wrong);
-            if (join_run(s, r, &needs, err) != ZS_OK || watch_for(s, r, err) != ZS_OK) return err->status;
+            if (r->needs.forward_only != (forward_only != 0)) continue;
+            if (join_run(s, r, err) != ZS_OK || watch_for(s, r, err) != ZS_OK) return err->status;
         }
     if (!job->sink) return ZS_OK;
     const int set = find_set(s, -1, false, job->dtype, err);

@@ -72,7 +72,6 @@ typedef struct job_state {
 } job_state;
 
 void zs_job_note(zs_blame *blame, int node, size_t count);
-zs_needs zs_job_needs(const zs_score_run *run);
 zs_status zs_job_find_passes(job_state *s, zs_error *err);
 
 size_t zs_job_check_gradient(pass *p, const zs_tensor *t, const void *dw); /* how many elements are not finite */

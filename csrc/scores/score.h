@@ -22,6 +22,20 @@ typedef enum zs_result_status {
     ZS_N_RESULT_STATUSES
 } zs_result_status;
 
+/* What a score needs; runs that need the same share a pass. All zero: gradients of weights. */
+typedef struct zs_needs {
+    bool no_pass; /* sizes and weights are enough */
+    bool forward_only; /* then any loss will do */
+    bool all_params; /* gradients of biases, gammas and betas, too */
+    bool no_params; /* no gradients of parameters: those of watched nodes */
+    bool float64; /* whatever the call's dtype is */
+    bool absolute; /* every parameter is made absolute */
+    bool identity_bn; /* batch norms are taken out */
+    bool dead; /* what is known to be zero is run all the same: gradients go through it */
+    bool hessian; /* observe_hessian, too */
+    int n_sweeps; /* backward runs so many times over one group, each from begin_sweep; the pass is not shared */
+} zs_needs;
+
 /* One score of one call: its parameters, and what comes out. */
 typedef struct zs_score_run {
     const struct zs_score *score;
@@ -42,6 +56,7 @@ typedef struct zs_score_run {
     uint64_t seed;
     int pass; /* -1: none */
     int weight_set;
+    zs_needs needs; /* what score->needs says of this run */
     /* results; arrays are the caller's, one entry a tensor of the graph */
     double value;
     double extra; /* meaning by score: `extra_name` */
@@ -50,20 +65,6 @@ typedef struct zs_score_run {
     double *tensor_values;
     int64_t *counts; /* [n_tensors][n_edges - 1], NULL if n_edges is 0 */
 } zs_score_run;
-
-/* What a score needs; runs that need the same share a pass. All zero: gradients of weights. */
-typedef struct zs_needs {
-    bool no_pass; /* sizes and weights are enough */
-    bool forward_only; /* then any loss will do */
-    bool all_params; /* gradients of biases, gammas and betas, too */
-    bool no_params; /* no gradients of parameters: those of watched nodes */
-    bool float64; /* whatever the call's dtype is */
-    bool absolute; /* every parameter is made absolute */
-    bool identity_bn; /* batch norms are taken out */
-    bool dead; /* what is known to be zero is run all the same: gradients go through it */
-    bool hessian; /* observe_hessian, too */
-    int n_sweeps; /* backward runs so many times over one group, each from begin_sweep; the pass is not shared */
-} zs_needs;
 
 /* What `finish` sees beside the run. */
 typedef struct zs_finish {

@@ -1,13 +1,8 @@
 /* SNIP (Lee, Ajanthan and Torr, ICLR 2019), as the zero-cost literature takes it: sum over weights of |w g| with
    the gradient g of the mean loss of one batch. The paper divides each term by the total, which leaves no score. */
-#include "scores/score.h"
+#include "scores/tensor_sum.h"
 
 static const char *const PARAMS[] = {NULL};
-
-static size_t state_bytes(const zs_score_run *run, const zs_tensor *t) {
-    (void)run, (void)t;
-    return sizeof(double);
-}
 
 static void observe(const zs_score_run *run, void *state, const zs_tensor *t, int group, const void *dw) {
     (void)group;
@@ -20,19 +15,12 @@ static void observe(const zs_score_run *run, void *state, const zs_tensor *t, in
     *(double *)state = total;
 }
 
-static double finish_tensor(const zs_score_run *run, const void *state, const zs_tensor *t, int64_t *counts,
-                            bool *live) {
-    (void)run, (void)t, (void)counts;
-    *live = true;
-    return state ? *(const double *)state : 0.0;
-}
-
 const zs_score zs_score_snip = {
     .name = "snip",
     .params = PARAMS,
     .min_groups = 1,
     .sees_signal = true,
-    .state_bytes = state_bytes,
+    .state_bytes = zs_tensor_sum_bytes,
     .observe = observe,
-    .finish_tensor = finish_tensor,
+    .finish_tensor = zs_tensor_sum_finish,
 };

@@ -1,17 +1,12 @@
 /* The SynFlow of ZenNAS (Lin et al., ICCV 2021, code): -sum_l mean_c sum |w dR/dw| over the output channels c of tensor l.
    As SynFlow, but with batch norms left as they are, and the weights are N(0, 1) unless the caller says otherwise. */
-#include "scores/score.h"
+#include "scores/tensor_sum.h"
 
 static const char *const PARAMS[] = {NULL};
 
 static zs_needs needs(const zs_score_run *run) {
     (void)run;
     return (zs_needs){.float64 = true, .absolute = true};
-}
-
-static size_t state_bytes(const zs_score_run *run, const zs_tensor *t) {
-    (void)run, (void)t;
-    return sizeof(double);
 }
 
 static void observe(const zs_score_run *run, void *state, const zs_tensor *t, int group, const void *dw) {
@@ -35,7 +30,7 @@ const zs_score zs_score_syncflow = {
     .min_groups = 1,
     .sees_signal = true,
     .needs = needs,
-    .state_bytes = state_bytes,
+    .state_bytes = zs_tensor_sum_bytes,
     .observe = observe,
     .finish_tensor = finish_tensor,
 };

@@ -10,6 +10,7 @@ __all__ = [
     "NoPass",
     "OneBatch",
     "Ones",
+    "PerSample",
     "Score",
     "check_bool",
     "check_choice",
@@ -192,6 +193,30 @@ class NoPass(Score):
 
     def core_params(self) -> tuple[float, ...]:
         return ()
+
+
+@dataclass(frozen=True)
+class PerSample(Score):
+    """A score of single images: the first `n_samples` rows of x, each by itself."""
+
+    keeps_signs: ClassVar[bool] = True
+
+    _: KW_ONLY
+    n_samples: int | None = 64
+    loss: Loss = "cross_entropy"
+
+    def __post_init__(self) -> None:
+        if self.n_samples is not None:
+            check_int("n_samples", self.n_samples, 1)
+        check_choice("loss", self.loss, LOSSES)
+        self._check_label()
+
+    def grouping(self, n_rows: int) -> Grouping:
+        count = n_rows if self.n_samples is None else self.n_samples
+        if count > n_rows:
+            what, remedy = f"{self.name} of {count} samples", f"pass n_samples={n_rows} or None"
+            raise too_few(what, count, n_rows, remedy)
+        return Grouping(1, int(count), self.loss)
 
 
 def check_choice(name: str, value: object, known: tuple[str, ...]) -> None:

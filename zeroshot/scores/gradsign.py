@@ -8,12 +8,12 @@ import math
 from dataclasses import KW_ONLY, dataclass
 from typing import Any, ClassVar, Literal
 
-from zeroshot.inputs import check_int, check_real
-from zeroshot.scores.base import LOSSES, Grouping, Loss, Score, check_choice, too_few
+from zeroshot.inputs import check_real
+from zeroshot.scores.base import PerSample, check_choice
 
 
 @dataclass(frozen=True)
-class GradSign(Score):
+class GradSign(PerSample):
     """Agreement of the signs of per-sample gradients (Zhang and Jia, ICLR 2022, Eq. 3, Alg. 1).
 
     ``sum_j |sum_i sign(g_ij)|`` over weights j and samples i, with sign(0) = 0. Every image goes
@@ -47,30 +47,17 @@ class GradSign(Score):
     reference: ClassVar[str] = "Zhang and Jia, ICLR 2022, Eq. 3"
     range: ClassVar[str] = "0 to n_samples x weights (sum), 0 to n_samples (mean)"
     needs: ClassVar[str] = "gradients of single samples"
-    keeps_signs: ClassVar[bool] = True
 
     _: KW_ONLY
-    n_samples: int | None = 64
     reduction: Literal["sum", "mean"] = "sum"
     zero_tol: float = 0.0
-    loss: Loss = "cross_entropy"
     label: str = "gradsign"
 
     def __post_init__(self) -> None:
-        if self.n_samples is not None:
-            check_int("n_samples", self.n_samples, 1)
         check_choice("reduction", self.reduction, ("sum", "mean"))
         if not 0 <= check_real("zero_tol", self.zero_tol, "a number >= 0") < math.inf:
             raise ValueError(f"zero_tol: expected a number >= 0, got {self.zero_tol}")
-        check_choice("loss", self.loss, LOSSES)
-        self._check_label()
-
-    def grouping(self, n_rows: int) -> Grouping:
-        count = n_rows if self.n_samples is None else self.n_samples
-        if count > n_rows:
-            what, remedy = f"{self.name} of {count} samples", f"pass n_samples={n_rows} or None"
-            raise too_few(what, count, n_rows, remedy)
-        return Grouping(1, int(count), self.loss)
+        super().__post_init__()
 
     def parameters(self) -> dict[str, Any]:
         return {"reduction": self.reduction, "zero_tol": float(self.zero_tol), "loss": self.loss}

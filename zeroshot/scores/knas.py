@@ -7,12 +7,11 @@ __all__ = ["Knas"]
 from dataclasses import KW_ONLY, dataclass
 from typing import Any, ClassVar, Literal
 
-from zeroshot.inputs import check_int
-from zeroshot.scores.base import LOSSES, Grouping, Loss, Score, check_choice, too_few
+from zeroshot.scores.base import PerSample, check_choice
 
 
 @dataclass(frozen=True)
-class Knas(Score):
+class Knas(PerSample):
     """Mean of the Gram matrix of gradients of single images (after Xu et al., ICML 2021).
 
     ``sum_l mean_ij g_i . g_j`` over weight tensors l and all pairs of images, i = j included, which
@@ -46,27 +45,14 @@ class Knas(Score):
     reference: ClassVar[str] = "after Xu et al., ICML 2021"
     range: ClassVar[str] = ">= 0, in the unit of a squared gradient"
     needs: ClassVar[str] = "gradients of single samples"
-    keeps_signs: ClassVar[bool] = True
 
     _: KW_ONLY
-    n_samples: int | None = 64
     over: Literal["sum", "mean"] = "sum"
-    loss: Loss = "cross_entropy"
     label: str = "knas"
 
     def __post_init__(self) -> None:
-        if self.n_samples is not None:
-            check_int("n_samples", self.n_samples, 1)
         check_choice("over", self.over, ("sum", "mean"))
-        check_choice("loss", self.loss, LOSSES)
-        self._check_label()
-
-    def grouping(self, n_rows: int) -> Grouping:
-        count = n_rows if self.n_samples is None else self.n_samples
-        if count > n_rows:
-            what, remedy = f"{self.name} of {count} samples", f"pass n_samples={n_rows} or None"
-            raise too_few(what, count, n_rows, remedy)
-        return Grouping(1, int(count), self.loss)
+        super().__post_init__()
 
     def parameters(self) -> dict[str, Any]:
         return {"over": self.over, "loss": self.loss}

@@ -11,12 +11,12 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from zeroshot.inputs import check_int, check_real
-from zeroshot.scores.base import Grouping, Score, too_few
+from zeroshot.inputs import check_real
+from zeroshot.scores.base import OneBatch
 
 
 @dataclass(frozen=True)
-class Sweet(Score):
+class Sweet(OneBatch):
     """Number of weights whose gradient lies in an interval (Yang et al., Sweetimator, Eq. 1).
 
     ``#{j : lo <= |g_j| < hi}`` for the gradients g of the mean cross-entropy of one batch.
@@ -49,7 +49,6 @@ class Sweet(Score):
     hi: float = 5e-4
     _: KW_ONLY
     splits: tuple[float, ...] = ()
-    batch_size: int = 64
     label: str = "sweet"
 
     def __post_init__(self) -> None:
@@ -64,8 +63,7 @@ class Sweet(Score):
         ]
         if borders[0] < 0 or any(a >= b for a, b in pairwise(borders)):
             raise ValueError(f"lo, splits, hi: expected 0 <= lo < ... < hi, got {borders}")
-        check_int("batch_size", self.batch_size, 1)
-        self._check_label()
+        super().__post_init__()
 
     @classmethod
     def over(cls, edges: ArrayLike, *, batch_size: int = 64, label: str = "sweet") -> Sweet:
@@ -78,12 +76,6 @@ class Sweet(Score):
         """
         lo, *splits, hi = np.asarray(edges, dtype=np.float64).tolist()
         return cls(lo, hi, splits=tuple(splits), batch_size=batch_size, label=label)
-
-    def grouping(self, n_rows: int) -> Grouping:
-        if self.batch_size > n_rows:
-            what, remedy = f"{self.name} with a batch of {self.batch_size}", "use a smaller batch"
-            raise too_few(what, self.batch_size, n_rows, remedy)
-        return Grouping(int(self.batch_size), 1)
 
     def parameters(self) -> dict[str, Any]:
         return {"lo": float(self.lo), "hi": float(self.hi), "splits": list(self.splits)}

@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
-__all__ = ["CANONICAL", "ArchLike", "Canonical", "Genes", "Space", "check_count"]
+__all__ = [
+    "CANONICAL",
+    "ArchLike",
+    "Canonical",
+    "Genes",
+    "Space",
+    "check_count",
+    "check_index",
+    "draw_indices",
+]
 
+import reprlib
 from collections.abc import Iterator, Sequence
 from typing import Any, Final, Literal, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
+
+from zeroshot.errors import ArchitectureError
 
 Genes: TypeAlias = tuple[int, ...]
 """The small integers behind an architecture's text, in the order of its space."""
@@ -76,6 +88,20 @@ class Space(Protocol):
 
     def neighbours(self, arch: ArchLike) -> list[str]:
         """All architectures one step away, in a fixed order."""
+
+
+def check_index(index: int | np.integer[Any], size: int) -> int:
+    """`index` as an int, if it numbers one of `size` architectures."""
+    if not 0 <= index < size:
+        raise ArchitectureError(f"index: expected 0 to {size - 1}, got {reprlib.repr(int(index))}")
+    return int(index)
+
+
+def draw_indices(n: int, size: int, seed: int | np.random.Generator, replace: bool) -> list[int]:
+    """`n` of `size` numbers, all equally likely."""
+    check_count(n, size, replace)
+    drawn: list[int] = np.random.default_rng(seed).choice(size, size=n, replace=replace).tolist()
+    return drawn
 
 
 def check_count(n: int, size: int, replace: bool) -> None:

@@ -65,7 +65,14 @@ from numpy.typing import NDArray
 
 from zeroshot import _core
 from zeroshot.errors import ArchitectureError
-from zeroshot.spaces._protocol import CANONICAL, ArchLike, Canonical, Genes, check_count
+from zeroshot.spaces._protocol import (
+    CANONICAL,
+    ArchLike,
+    Canonical,
+    Genes,
+    check_index,
+    draw_indices,
+)
 
 NAME: Final = "nasbench101"
 OPS: Final = ("conv3x3-bn-relu", "conv1x1-bn-relu", "maxpool3x3")
@@ -340,9 +347,7 @@ def _code_of(genes: Genes) -> int:
 
 
 def _genes_at(index: int | np.integer[Any]) -> Genes:
-    if not 0 <= index < SIZE:
-        raise ArchitectureError(f"index: expected 0 to {SIZE - 1}, got {reprlib.repr(int(index))}")
-    at = int(index)
+    at = check_index(index, SIZE)
     for n, count in _COUNTS.items():
         if at < count:
             return _genes_of(n, int(_codes(n)[at]))
@@ -413,9 +418,7 @@ def sample(n: int, seed: int | np.random.Generator, *, replace: bool = False) ->
     ValueError
         If `n` is negative or, without `replace`, above `SIZE`.
     """
-    check_count(n, SIZE, replace)
-    rng = np.random.default_rng(seed)
-    return [from_index(i) for i in rng.choice(SIZE, size=n, replace=replace).tolist()]
+    return [from_index(i) for i in draw_indices(n, SIZE, seed, replace)]
 
 
 # --- steps -----------------------------------------------------------------------------------

@@ -67,7 +67,15 @@ import numpy as np
 
 from zeroshot import _core
 from zeroshot.errors import ArchitectureError
-from zeroshot.spaces._protocol import CANONICAL, ArchLike, Canonical, Genes, check_count
+from zeroshot.spaces._protocol import (
+    CANONICAL,
+    ArchLike,
+    Canonical,
+    Genes,
+    check_count,
+    check_index,
+    draw_indices,
+)
 
 NAME: Final = "nasbench201"
 OPS: Final = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
@@ -254,9 +262,7 @@ def _official_order() -> tuple[tuple[Genes, ...], dict[Genes, int]]:
 
 
 def _genes_at(index: int | np.integer[Any]) -> Genes:
-    if not 0 <= index < SIZE:
-        raise ArchitectureError(f"index: expected 0 to {SIZE - 1}, got {reprlib.repr(int(index))}")
-    return _official_order()[0][int(index)]
+    return _official_order()[0][check_index(index, SIZE)]
 
 
 def from_index(index: int | np.integer[Any]) -> str:
@@ -321,11 +327,11 @@ def sample(n: int, seed: int | np.random.Generator, *, replace: bool = False) ->
     ValueError
         If `n` is negative or, without `replace`, above `SIZE`.
     """
+    if not replace:
+        return [from_index(i) for i in draw_indices(n, SIZE, seed, replace)]
     check_count(n, SIZE, replace)
     rng = np.random.default_rng(seed)
-    if replace:
-        return [format(g) for g in rng.integers(0, len(OPS), size=(n, len(EDGES))).tolist()]
-    return [from_index(i) for i in rng.choice(SIZE, size=n, replace=False).tolist()]
+    return [format(g) for g in rng.integers(0, len(OPS), size=(n, len(EDGES))).tolist()]
 
 
 def mutate(arch: ArchLike, rng: np.random.Generator) -> str:

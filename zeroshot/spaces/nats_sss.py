@@ -43,7 +43,14 @@ import numpy as np
 
 from zeroshot import _core
 from zeroshot.errors import ArchitectureError
-from zeroshot.spaces._protocol import CANONICAL, ArchLike, Canonical, Genes, check_count
+from zeroshot.spaces._protocol import (
+    CANONICAL,
+    ArchLike,
+    Canonical,
+    Genes,
+    check_index,
+    draw_indices,
+)
 
 NAME: Final = "nats_sss"
 WIDTHS: Final = (8, 16, 24, 32, 40, 48, 56, 64)
@@ -115,9 +122,7 @@ def format(genes: Sequence[int]) -> str:
 
 
 def _genes_at(index: int | np.integer[Any]) -> Genes:
-    if not 0 <= index < SIZE:
-        raise ArchitectureError(f"index: expected 0 to {SIZE - 1}, got {reprlib.repr(int(index))}")
-    at = int(index)
+    at = check_index(index, SIZE)
     return tuple(WIDTHS[at // len(WIDTHS) ** place % len(WIDTHS)] for place in reversed(range(_N)))
 
 
@@ -181,9 +186,7 @@ def sample(n: int, seed: int | np.random.Generator, *, replace: bool = False) ->
     ValueError
         If `n` is negative or, without `replace`, above `SIZE`.
     """
-    check_count(n, SIZE, replace)
-    rng = np.random.default_rng(seed)
-    return [from_index(i) for i in rng.choice(SIZE, size=n, replace=replace).tolist()]
+    return [from_index(i) for i in draw_indices(n, SIZE, seed, replace)]
 
 
 def mutate(arch: ArchLike, rng: np.random.Generator) -> str:
