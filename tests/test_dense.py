@@ -1,4 +1,4 @@
-"""Dense linear algebra: against NumPy, against closed forms, and where a matrix lacks something.
+"""Dense linear algebra: against NumPy, SciPy and closed forms, and where a matrix lacks something.
 
 Tolerances are backward errors: a result is exact for a matrix that is at most some n units of
 roundoff of its norm away, in ours and in NumPy's.
@@ -300,6 +300,53 @@ def test_singular_values_of_the_hilbert_matrix() -> None:
     size = log(det.numerator) - log(det.denominator) - n * log(scale)
     # entries are rounded, and that alone is worth cond(A) units in the smallest value
     assert abs(np.log(singular_values(a)).sum() - size) <= 4 * n * U * np.linalg.cond(a)
+
+
+# --- SciPy, by other routines than NumPy's ---------------------------------------------------
+
+
+@pytest.fixture
+def linalg() -> Any:
+    return pytest.importorskip(
+        "scipy.linalg", reason="SciPy is not installed: not compared with it"
+    )
+
+
+@pytest.mark.parametrize("n", [1, 2, 17, 60])
+@pytest.mark.parametrize("kind", KINDS)
+def test_eigenvalues_are_scipy_s(linalg: Any, n: int, kind: str) -> None:
+    a = symmetric(n, kind, n + 1)
+    assert_eigenvalues(
+        a, linalg.eigh(a, eigvals_only=True, driver="ev")
+    )  # QL, not divide and conquer
+
+
+@pytest.mark.parametrize(("m", "n"), [(1, 1), (30, 30), (60, 7), (7, 60)])
+def test_singular_values_are_scipy_s(linalg: Any, m: int, n: int) -> None:
+    a = rectangle(m, n, min(m, n), m)
+    expected = linalg.svd(a, compute_uv=False, lapack_driver="gesvd")
+    assert np.abs(singular_values(a) - expected).max() <= 8 * max(m, n) * U * norm(a)
+
+
+@pytest.mark.parametrize("n", [1, 8, 33, 100])
+def test_factors_are_scipy_s(linalg: Any, n: int) -> None:
+    """Both multiply back to within their backward error, so they differ by its share of cond(A)."""
+    g = np.random.default_rng(n).standard_normal((n, n))
+    spd = g @ g.T + n * np.eye(n)
+    bound = 8 * n * n * U * np.linalg.cond(spd)
+    lower, log_det = cholesky(spd)
+    factor = linalg.cholesky(spd, lower=True)
+    assert norm(np.tril(lower) - factor) <= bound * norm(factor)
+    lu, _ = linalg.lu_factor(spd)
+    size = np.log(np.abs(np.diag(lu))).sum()
+    assert abs(log_abs_det(spd) - size) <= 2 * log_det_bound(spd)
+    assert abs(log_det - size) <= 2 * log_det_bound(spd)
+    a = g + n * np.eye(n)
+    r = linalg.qr(a, mode="economic")[1]
+    ours = qr(a)[1]
+    assert norm(ours - r * np.sign(np.diag(r))[:, None]) <= 8 * n * n * U * np.linalg.cond(
+        a
+    ) * norm(r)
 
 
 # --- sums of products ------------------------------------------------------------------------

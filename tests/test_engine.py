@@ -16,18 +16,10 @@ from zeroshot import _core
 from zeroshot.reference import Problem, from_golden, load_golden
 from zeroshot.reference import run as reference_run
 
+from .stored import NETWORKS as GOLDEN
+
 HERE = Path(__file__).resolve().parent
 SHARED = Path(os.environ.get("ZEROSHOT_SHARED", HERE.parent.parent / "shared"))
-GOLDEN = [
-    "darts_cells",
-    "nb101_module",
-    "nb201_a_all_ops",
-    "nb201_b_pool_heavy",
-    "nb201_c_1x1_only",
-    "nb201_d_dead_edges",
-    "nb201_e_zero_output",
-    "nb201_f_residual_3x3",
-]
 OWN = ["nb201_tiny", "odd_ops"]
 TABLES = [name for name, usable in _core.kernel_tables() if usable]
 

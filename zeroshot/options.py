@@ -91,13 +91,13 @@ class Options:
         Kernel table, ``auto`` or one of `zeroshot.show_config`. Tables differ in rounding.
     algo : {"auto", "direct", "f2", "f4"}
         How 3x3 convolutions are computed in float32: as sums of products (``direct``) or, where
-        they apply, by Winograd's F(2x2, 3x3) (``f2``), one and a half times as fast with the same
-        rounding, or F(4x4, 3x3) (``f4``), two to three times as fast with some ten times the
-        rounding of one layer. ``auto`` takes ``f2`` for scores that look at signs and ``f4`` for
-        all others. float64 is always direct.
+        they apply, by Winograd's F(2x2, 3x3) (``f2``), with fewer products and the same rounding,
+        or F(4x4, 3x3) (``f4``), with fewer still and some ten times the rounding of one layer.
+        ``auto`` takes ``f2`` for scores that look at signs and ``f4`` for all others. float64 is
+        always direct.
     recompute : bool
-        Take less memory and more time (some 15 to 35 %): backward makes activations again, cell
-        by cell, in place of keeping them all. Results do not depend on it.
+        Take less memory and more time, at the most that of another forward pass: backward makes
+        activations again, cell by cell, in place of keeping them all. Results do not depend on it.
     max_bytes : int, optional
         MemoryError instead of taking more than that for one architecture.
     cancel : CancelToken, optional

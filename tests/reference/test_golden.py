@@ -13,18 +13,9 @@ from numpy.typing import NDArray
 
 from zeroshot import reference
 
+from ..stored import NETWORKS
 from .common import FLOAT32, NETWORK, SCORE, TENSOR, VARIANTS, XI, Array, assert_close, largest, of
 
-NETWORKS = [
-    "darts_cells",
-    "nb101_module",
-    "nb201_a_all_ops",
-    "nb201_b_pool_heavy",
-    "nb201_c_1x1_only",
-    "nb201_d_dead_edges",
-    "nb201_e_zero_output",
-    "nb201_f_residual_3x3",
-]
 WITH_DEAD_WEIGHTS = {"nb201_d_dead_edges", "nb201_e_zero_output"}
 
 

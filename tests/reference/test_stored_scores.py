@@ -25,17 +25,9 @@ from numpy.typing import NDArray
 from zeroshot import reference
 from zeroshot.reference import Scored
 
+from ..stored import NETWORKS
+
 EPS = float(np.finfo(np.float64).eps)
-NETWORKS = [
-    "darts_cells",
-    "nb101_module",
-    "nb201_a_all_ops",
-    "nb201_b_pool_heavy",
-    "nb201_c_1x1_only",
-    "nb201_d_dead_edges",
-    "nb201_e_zero_output",
-    "nb201_f_residual_3x3",
-]
 EVERYWHERE = [
     "snip", "grasp", "plain", "l2_norm", "grad_norm_layers", "grad_norm_all", "fisher_repeated",
     "fisher_channel", "synflow", "synflow_bn", "logsynflow", "naswot_all", "naswot_reached",

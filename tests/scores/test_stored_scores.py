@@ -44,17 +44,9 @@ from zeroshot.scores import (
     Zico,
 )
 
+from ..stored import NETWORKS
+
 EPS = float(np.finfo(np.float64).eps)
-NETWORKS = [
-    "darts_cells",
-    "nb101_module",
-    "nb201_a_all_ops",
-    "nb201_b_pool_heavy",
-    "nb201_c_1x1_only",
-    "nb201_d_dead_edges",
-    "nb201_e_zero_output",
-    "nb201_f_residual_3x3",
-]
 FIRST = range(4)
 ALL = range(12)
 

@@ -2,7 +2,7 @@
 
 `torch_scores` has the scores in PyTorch. They are compared with the compiled core and, so that a
 mistake shows on which side it is, with `zeroshot.reference`. A line of `TABLE` is all that a score
-needs; one that the core does not have yet is skipped by name.
+needs.
 """
 
 from __future__ import annotations
@@ -361,8 +361,6 @@ def test_reference_is_pytorch(label: str, arch: str, size: int) -> None:
 @pytest.mark.parametrize("label", TABLE)
 def test_core_is_pytorch(label: str, arch: str, size: int) -> None:
     entry = TABLE[label]
-    if entry.name not in SCORES:
-        pytest.skip(f"zeroshot.scores.SCORES has no {entry.name!r} yet: not compared with PyTorch")
     want, given = ask(entry, arch, size)
     parameters = dict(entry.parameters)
     if entry.size is not None:
