@@ -84,3 +84,11 @@ def test_batch_of_64_at_full_size_fits_in_180_megabytes(algo: Any) -> None:
     """On average over the cells; measured and not run."""
     peaks = [zeroshot.plan(arch, algo=algo, n_threads=1).peak_bytes for arch in CELLS]
     assert np.mean(peaks) <= 180e6
+
+
+@pytest.mark.parametrize(("recompute", "limit"), [(False, 300e6), (True, 120e6)])
+def test_the_largest_cell_at_full_size_has_its_limit(recompute: bool, limit: float) -> None:
+    arch = "|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|+" + "".join(
+        f"|nor_conv_3x3~{source}" for source in range(3)
+    )
+    assert zeroshot.plan(arch + "|", recompute=recompute, n_threads=1).peak_bytes <= limit

@@ -18,7 +18,7 @@ typedef struct conv_run {
     int N;
     zs_view x, y, dy, dx;
     const void *w; /* R x S x I x O */
-    void *dw, *packed, *scratch;
+    void *dw, *packed, *packed_back, *scratch;
 } conv_run;
 
 static inline void run_fwd(void *arg) {
@@ -27,7 +27,7 @@ static inline void run_fwd(void *arg) {
 }
 static inline void run_bwd_x(void *arg) {
     conv_run *c = arg;
-    c->k.conv2d_bwd_x(&c->d, 0, c->N, &c->dy, c->packed, &c->x, &c->dx, false, c->scratch);
+    c->k.conv2d_bwd_x(&c->d, 0, c->N, &c->dy, c->packed_back, &c->x, &c->dx, false, c->scratch);
 }
 static inline void run_bwd_w(void *arg) {
     conv_run *c = arg;
@@ -143,6 +143,14 @@ static inline conv_wanted conv_reference(const conv_run *run) {
     return wanted;
 }
 
+static inline void conv_pack(conv_run *c) {
+    c->packed = bench_alloc(c->k.conv2d_packed_bytes(&c->d, false));
+    c->packed_back = bench_alloc(c->k.conv2d_packed_bytes(&c->d, true));
+    c->scratch = bench_alloc(c->k.conv2d_scratch_bytes(&c->d));
+    c->k.conv2d_pack(&c->d, c->w, false, c->packed);
+    c->k.conv2d_pack(&c->d, c->w, true, c->packed_back);
+}
+
 static inline conv_run conv_make(const conv_shape *s, int N, const zs_kernels *k) {
     const int P = (s->size + s->stride - 1) / s->stride, pad = s->dilation * (s->kernel - 1) / 2;
     conv_run c = {.k = *k, .N = N};
@@ -168,14 +176,12 @@ static inline conv_run conv_make(const conv_shape *s, int N, const zs_kernels *k
     c.dx.p = bench_alloc(n_x * sizeof(float));
     c.y.p = bench_alloc(n_y * sizeof(float));
     c.dw = bench_alloc(n_w * sizeof(float));
-    c.packed = bench_alloc(k->conv2d_packed_bytes(&c.d));
-    c.scratch = bench_alloc(k->conv2d_scratch_bytes(&c.d));
-    k->conv2d_pack(&c.d, c.w, c.packed);
+    conv_pack(&c);
     return c;
 }
 
 static inline void conv_free(conv_run *c) {
-    void *all[] = {c->x.p, c->dy.p, c->dx.p, c->y.p, c->dw, c->packed, c->scratch, (void *)c->w};
+    void *all[] = {c->x.p, c->dy.p, c->dx.p, c->y.p, c->dw, c->packed, c->packed_back, c->scratch, (void *)c->w};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) zs_free_aligned(all[i]);
 }
 

@@ -24,7 +24,7 @@
 static void run_both(void *arg) {
     conv_run *c = arg;
     if (c->k.conv2d_algo(&c->d) != ZS_ALGO_DIRECT) {
-        c->k.conv2d_bwd(&c->d, 0, c->N, &c->x, &c->dy, c->packed, &c->dx, false, c->dw, NULL, c->scratch);
+        c->k.conv2d_bwd(&c->d, 0, c->N, &c->x, &c->dy, c->packed_back, &c->dx, false, c->dw, NULL, c->scratch);
         return;
     }
     run_bwd_x(c);
@@ -34,11 +34,10 @@ static void run_both(void *arg) {
 static conv_run make(const conv_shape *s, int N, const zs_kernels *k, zs_algo algo) {
     conv_run c = conv_make(s, N, k);
     zs_free_aligned(c.packed);
+    zs_free_aligned(c.packed_back);
     zs_free_aligned(c.scratch);
     c.d.algo = algo;
-    c.packed = bench_alloc(k->conv2d_packed_bytes(&c.d));
-    c.scratch = bench_alloc(k->conv2d_scratch_bytes(&c.d));
-    k->conv2d_pack(&c.d, c.w, c.packed);
+    conv_pack(&c);
     return c;
 }
 

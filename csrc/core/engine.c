@@ -77,6 +77,19 @@ static void bind(zs_engine *e, bool back, zs_call *calls, zs_operand *operands) 
     }
 }
 
+static zs_call *call_of(const zs_engine *e, const zs_phase *phase) {
+    return phase->kind < ZS_PHASE_REMAKE ? &e->calls[phase->node] : &e->back_calls[phase->node];
+}
+
+static void bind_packed(zs_engine *e) {
+    for (int f = 0; f < e->plan->n_phases; f++) {
+        const zs_phase *phase = &e->plan->phases[f];
+        if (!phase->packs) continue;
+        zs_call *c = call_of(e, phase);
+        *(phase->back ? &c->packed_back : &c->packed) = e->packed + phase->packed;
+    }
+}
+
 static void layout_bn(zs_engine *e, int node, zs_arena *arena) {
     const zs_plan *p = e->plan;
     const size_t C = (size_t)e->graph->nodes[node].shape.C, G = (size_t)p->spec.n_groups;
@@ -99,13 +112,6 @@ static void layout_bn(zs_engine *e, int node, zs_arena *arena) {
 
 static bool is_used(const zs_plan *p, int node) {
     return p->nodes[node].kind == ZS_NODE_RUN || p->nodes[node].kind == ZS_NODE_LAZY;
-}
-
-/* The node whose packed weights a node uses: its own, but for a second layer that reads the same weights (dual.h). */
-static int packed_by(const zs_engine *e, int node) {
-    const int w = e->graph->nodes[node].tensors[ZS_ROLE_WEIGHT];
-    const int owner = w >= 0 ? e->graph->tensors[w].node : node;
-    return is_used(e->plan, owner) && e->graph->nodes[owner].tensors[ZS_ROLE_WEIGHT] == w ? owner : node;
 }
 
 void zs_engine_layout(zs_engine *e, zs_arena *arena) {
@@ -143,31 +149,22 @@ void zs_engine_layout(zs_engine *e, zs_arena *arena) {
             const size_t wanted = zs_round_up(op->scratch_bytes(&sizing), ZS_ALIGN);
             if (wanted > e->scratch_bytes) e->scratch_bytes = wanted;
         }
-        if (op->packed_bytes) {
-            const int owner = packed_by(e, i);
-            void *packed = owner == i ? zs_arena_take(arena, op->packed_bytes(&sizing)) : NULL;
-            if (e->calls) e->calls[i].packed = owner == i ? packed : e->calls[owner].packed;
-        }
     }
 }
 
 size_t zs_engine_shared_bytes(zs_engine *e) {
-    return e->plan->pool_bytes + e->plan->partial_bytes + (size_t)e->n_threads * e->scratch_bytes + 3 * ZS_ALIGN;
+    const zs_plan *p = e->plan;
+    return p->pool_bytes + p->partial_bytes + p->packed_bytes + (size_t)e->n_threads * e->scratch_bytes + 4 * ZS_ALIGN;
 }
 
 void zs_engine_share(zs_engine *e, char *base) {
     e->pool = base;
     e->partial = base + zs_round_up(e->plan->pool_bytes, ZS_ALIGN);
-    e->scratch = e->partial + zs_round_up(e->plan->partial_bytes, ZS_ALIGN);
+    e->packed = e->partial + zs_round_up(e->plan->partial_bytes, ZS_ALIGN);
+    e->scratch = e->packed + zs_round_up(e->plan->packed_bytes, ZS_ALIGN);
     bind(e, false, e->calls, e->operands);
     bind(e, true, e->back_calls, e->back_operands);
-}
-
-void zs_engine_pack(zs_engine *e) {
-    for (int i = 1; i < e->graph->n_nodes; i++) {
-        const zs_op *op = zs_op_get(e->graph->nodes[i].op);
-        if (op->pack && is_used(e->plan, i) && packed_by(e, i) == i) op->pack(&e->calls[i]);
-    }
+    bind_packed(e);
 }
 
 /* --- running ----------------------------------------------------------------------------------------------------- */
@@ -206,7 +203,7 @@ static void run_backward(zs_engine *e, const zs_call *c, const zs_block *b, void
 }
 
 static void run_phase(zs_engine *e, const zs_phase *phase, const zs_block *b, void *scratch) {
-    const zs_call *c = phase->kind < ZS_PHASE_REMAKE ? &e->calls[phase->node] : &e->back_calls[phase->node];
+    const zs_call *c = call_of(e, phase);
     switch (phase->kind) {
     case ZS_PHASE_FILL: e->exec->kernels->fill_zero(c->node->shape, b->n0, b->n1, &c->y); break;
     case ZS_PHASE_FORWARD_SUMS: zs_op_get(c->node->op)->forward_sums(c, b, scratch); break;
@@ -325,8 +322,16 @@ static void deliver_weights(zs_engine *e, const wave *w, int n_groups, const zs_
     }
 }
 
+static void pack_task(zs_engine *e, const void *arg, int i, void *scratch) {
+    (void)scratch;
+    const zs_phase *phase = (const zs_phase *)arg + i;
+    if (phase->packs) zs_op_get(e->graph->nodes[phase->node].op)->pack(call_of(e, phase), phase->back);
+}
+
 /* Waves of whole groups, as many at a time as there is room for parts of weight gradients. */
 static void run_step(zs_engine *e, const zs_step *step) {
+    if (step->packs) run_tasks(e, step->n, pack_task, &e->plan->phases[step->first]);
+    if (atomic_load(&e->stopped)) return;
     for (int g = 0; g < e->n_groups; g += step->groups) {
         const wave w = {.step = step, .first_group = g};
         const int n = g + step->groups < e->n_groups ? step->groups : e->n_groups - g;

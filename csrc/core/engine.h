@@ -2,7 +2,6 @@
    regions. All its numbers lie in an arena that the caller provides:
 
        zs_engine_layout(&e, &arena)   twice: to measure, then to take (arena.h)
-       zs_engine_pack(&e)             once the weights are there
        zs_engine_forward(&e, ...)     for each pass of up to spec.n_groups groups, and then
        zs_engine_backward(&e, ...)    where spec.backward; several times where spec.retain                           */
 #ifndef ZS_ENGINE_H
@@ -75,6 +74,7 @@ typedef struct zs_engine {
     char *pool;
     char *scratch;       /* n_threads * plan->scratch_bytes */
     char *partial;
+    char *packed;        /* weights of the step under way, as kernels read them */
     double *sample_loss;
     int64_t *labels;
     size_t scratch_bytes;
@@ -90,10 +90,9 @@ typedef struct zs_engine {
 
 void zs_weights_layout(zs_weights *w, const zs_graph *graph, zs_dtype dtype, zs_arena *arena);
 void zs_engine_layout(zs_engine *e, zs_arena *arena);
-/* Pool, scratch and partial sums can be shared by engines that run one after the other: bytes wanted, and given. */
+/* Pool, scratch, partial sums and packed weights can be shared by engines that run one after the other: bytes wanted, and given. */
 size_t zs_engine_shared_bytes(zs_engine *e);
 void zs_engine_share(zs_engine *e, char *base);
-void zs_engine_pack(zs_engine *e);
 
 /* x: n_groups * group_size samples C x H x W of `x_dtype`, labels likewise; losses: n_groups doubles; logits: NULL or
    n_groups * group_size * K doubles. n_groups <= plan->spec.n_groups. */

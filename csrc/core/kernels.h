@@ -50,8 +50,9 @@ typedef struct zs_kernels {
     zs_dtype dtype;
 
     /* y[n,p,q,k] = bias[k] + sum_{r,s,c} w[r,s,c,k] x[n, p*stride_h + r*dil_h - pad_h, q*stride_w + s*dil_w - pad_w, c] */
-    size_t (*conv2d_packed_bytes)(const zs_conv2d *d);
-    void (*conv2d_pack)(const zs_conv2d *d, const void *w, void *packed); /* once per set of weights */
+    size_t (*conv2d_packed_bytes)(const zs_conv2d *d, bool back);
+    void (*conv2d_pack)(const zs_conv2d *d, const void *w, bool back, void *packed); /* for conv2d_fwd, or for the two
+                                                                                        that make dx */
     size_t (*conv2d_scratch_bytes)(const zs_conv2d *d);
     void (*conv2d_fwd)(const zs_conv2d *d, int n0, int n1, const zs_view *x, const void *packed, const void *bias,
                        const zs_view *y, void *scratch); /* bias: K reals or NULL */

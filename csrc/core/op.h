@@ -53,7 +53,7 @@ typedef struct zs_call {
     int n_in;
     zs_view y, dy;      /* dy.p NULL: nothing upstream of this node wants a gradient */
     const void *param[ZS_N_ROLES]; /* reals in the arena, NULL if none */
-    void *packed;
+    void *packed, *packed_back; /* weights as forward reads them, and as backward does */
     zs_bn_state bn;
     const zs_bn_state *primal; /* of a batch norm's tangent: the batch norm's own */
     int group_size, n_groups;
@@ -75,8 +75,8 @@ typedef struct zs_op {
     /* the error text need not name the node */
     zs_status (*infer)(const zs_attrs *a, int n_in, const zs_shape *in, zs_shape *out, zs_error *err);
     int (*declare)(const zs_attrs *a, const zs_shape *in, zs_tensor_decl decls[ZS_N_ROLES]); /* in draw order */
-    size_t (*packed_bytes)(const zs_call *c);
-    void (*pack)(const zs_call *c);
+    size_t (*packed_bytes)(const zs_call *c, bool back);
+    void (*pack)(const zs_call *c, bool back);
     size_t (*scratch_bytes)(const zs_call *c);
     void (*forward_sums)(const zs_call *c, const zs_block *b, void *scratch);
     void (*forward_join)(const zs_call *c);

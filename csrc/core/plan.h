@@ -108,6 +108,9 @@ typedef struct zs_phase {
     zs_phase_kind kind;
     int node;
     size_t offset;      /* weights: bytes from the start of a part's sums */
+    bool packs;         /* reads packed weights, which are made when the step begins */
+    bool back;          /* as backward reads them */
+    size_t packed;      /* where: bytes from the start of all that are packed */
 } zs_phase;
 
 typedef struct zs_step {
@@ -117,6 +120,7 @@ typedef struct zs_step {
     int parts;          /* that a group's blocks are cut into */
     int groups;         /* that run before weight gradients are joined and handed over */
     size_t part_bytes;  /* of the weight gradients of one part */
+    bool packs;         /* any of its phases */
 } zs_step;
 
 typedef struct zs_plan {
@@ -134,6 +138,7 @@ typedef struct zs_plan {
     size_t pool_bytes;    /* activations and gradients */
     size_t state_bytes;   /* batch norm */
     size_t scratch_bytes; /* of one thread */
+    size_t packed_bytes;  /* weights of one step in the order in which kernels read them */
     size_t joined_bytes;  /* the largest weight gradient */
     size_t partial_bytes; /* that, and weight gradients in parts */
     int64_t macs;         /* multiply-adds of one sample's forward pass that are run */

@@ -177,6 +177,25 @@ static void cut_step(zs_planner *q, zs_step *step, size_t *joined_bytes) {
     if (groups < (size_t)step->groups) step->groups = (int)groups;
 }
 
+/* Weights are packed when a step begins, and those of other steps lie in the same place. */
+static void place_packed(zs_planner *q, zs_step *step) {
+    size_t n_bytes = 0;
+    for (int f = step->first; f < step->first + step->n; f++) {
+        zs_phase *phase = &q->p->phases[f];
+        const zs_op *op = phase->node > 0 ? zs_op_get(node_of(q, phase->node)->op) : NULL;
+        const bool fuses = q->p->nodes[phase->node].fuses;
+        const bool forward = phase->kind == ZS_PHASE_FORWARD || phase->kind == ZS_PHASE_REMAKE;
+        phase->back = phase->kind == (fuses ? ZS_PHASE_WEIGHTS : ZS_PHASE_BACKWARD);
+        if (!op || !op->pack || !(forward || phase->back)) continue;
+        zs_operand in;
+        const zs_call sizing = zs_plan_sizing_call(q->p, phase->node, &in);
+        phase->packs = step->packs = true;
+        phase->packed = n_bytes;
+        n_bytes += zs_round_up(op->packed_bytes(&sizing, phase->back), ZS_ALIGN);
+    }
+    if (n_bytes > q->p->packed_bytes) q->p->packed_bytes = n_bytes;
+}
+
 void zs_planner_work(zs_planner *q) {
     zs_plan *p = q->p;
     size_t joined_bytes = 0;
@@ -192,6 +211,7 @@ void zs_planner_work(zs_planner *q) {
     for (int t = 0; t < p->n_steps; t++) {
         zs_step *step = &p->steps[t];
         cut_step(q, step, &joined_bytes);
+        place_packed(q, step);
         const size_t n_bytes = (size_t)step->groups * (size_t)step->parts * step->part_bytes;
         if (n_bytes > p->partial_bytes) p->partial_bytes = n_bytes;
     }

@@ -33,14 +33,14 @@ static zs_conv2d dims(const zs_call *c) {
                        .algo = c->algo};
 }
 
-size_t zs_conv2d_packed_bytes(const zs_call *c) {
+size_t zs_conv2d_packed_bytes(const zs_call *c, bool back) {
     const zs_conv2d d = dims(c);
-    return c->k->conv2d_packed_bytes(&d);
+    return c->k->conv2d_packed_bytes(&d, back);
 }
 
-void zs_conv2d_pack(const zs_call *c) {
+void zs_conv2d_pack(const zs_call *c, bool back) {
     const zs_conv2d d = dims(c);
-    c->k->conv2d_pack(&d, c->param[ZS_ROLE_WEIGHT], c->packed);
+    c->k->conv2d_pack(&d, c->param[ZS_ROLE_WEIGHT], back, back ? c->packed_back : c->packed);
 }
 
 size_t zs_conv2d_scratch_bytes(const zs_call *c) {
@@ -56,7 +56,7 @@ void zs_conv2d_forward(const zs_call *c, const zs_block *b, void *scratch) {
 void zs_conv2d_backward(const zs_call *c, const zs_block *b, void *scratch) {
     if (!c->in[0].dx.p) return;
     const zs_conv2d d = dims(c);
-    c->k->conv2d_bwd_x(&d, b->n0, b->n1, &c->dy, c->packed, &c->in[0].x, &c->in[0].dx, c->in[0].add, scratch);
+    c->k->conv2d_bwd_x(&d, b->n0, b->n1, &c->dy, c->packed_back, &c->in[0].x, &c->in[0].dx, c->in[0].add, scratch);
 }
 
 bool zs_conv2d_fuses(const zs_call *c) {
@@ -68,7 +68,7 @@ void zs_conv2d_backward_weights(const zs_call *c, const zs_block *b, void *dw, v
     const zs_conv2d d = dims(c);
     const zs_operand *in = &c->in[0];
     if (in->dx.p && zs_conv2d_fuses(c))
-        c->k->conv2d_bwd(&d, b->n0, b->n1, &in->x, &c->dy, c->packed, &in->dx, in->add, dw, db, scratch);
+        c->k->conv2d_bwd(&d, b->n0, b->n1, &in->x, &c->dy, c->packed_back, &in->dx, in->add, dw, db, scratch);
     else
         c->k->conv2d_bwd_w(&d, b->n0, b->n1, &in->x, &c->dy, dw, db, scratch);
 }

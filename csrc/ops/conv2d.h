@@ -4,8 +4,8 @@
 
 #include "core/op.h"
 
-size_t zs_conv2d_packed_bytes(const zs_call *c);
-void zs_conv2d_pack(const zs_call *c);
+size_t zs_conv2d_packed_bytes(const zs_call *c, bool back);
+void zs_conv2d_pack(const zs_call *c, bool back);
 size_t zs_conv2d_scratch_bytes(const zs_call *c);
 void zs_conv2d_forward(const zs_call *c, const zs_block *b, void *scratch);
 void zs_conv2d_backward(const zs_call *c, const zs_block *b, void *scratch);

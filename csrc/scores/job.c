@@ -218,7 +218,6 @@ static void load_set(job_state *s, const weight_set *set) {
 
 static void load_weights(job_state *s) {
     for (int i = 0; i < s->n_sets; i++) load_set(s, &s->sets[i]);
-    for (int i = 0; i < s->n_passes; i++) zs_engine_pack(&s->passes[i].engine);
     for (int i = 0; i < s->job->n_runs; i++) {
         zs_score_run *r = &s->job->runs[i];
         r->weights = s->sets[r->weight_set].weights.tensors;

@@ -75,7 +75,6 @@ zs_status zs_job_run_hessian(job_state *s, pass *p, zs_error *err) {
     double slope; /* of the loss along its gradient */
     if (!p->second.plan) return ZS_OK;
     zs_engine_share(e, s->shared);
-    zs_engine_pack(e);
     zs_engine_forward(e, ZS_LOSS_CROSS_ENTROPY_TANGENT, 0, 1, source->dtype, source->x, source->labels, &observer,
                       &slope, NULL, err);
     if (err->status == ZS_OK) zs_engine_backward(e, err);

@@ -1,11 +1,12 @@
 /* Convolution, R x S x I x O weights, I = C / groups. */
 
-static size_t ZS_REF(conv2d_packed_bytes)(const zs_conv2d *d) {
+static size_t ZS_REF(conv2d_packed_bytes)(const zs_conv2d *d, bool back) {
+    (void)back;
     return (size_t)d->win.R * (size_t)d->win.S * (size_t)(d->C / d->groups) * (size_t)d->K * sizeof(real);
 }
 
-static void ZS_REF(conv2d_pack)(const zs_conv2d *d, const void *w, void *packed) {
-    memcpy(packed, w, ZS_REF(conv2d_packed_bytes)(d));
+static void ZS_REF(conv2d_pack)(const zs_conv2d *d, const void *w, bool back, void *packed) {
+    memcpy(packed, w, ZS_REF(conv2d_packed_bytes)(d, back));
 }
 
 static size_t ZS_REF(conv2d_scratch_bytes)(const zs_conv2d *d) {

@@ -20,17 +20,17 @@ static int span_of(const zs_conv2d *d) {
     return algo == ZS_ALGO_F4 ? 4 : algo == ZS_ALGO_F2 ? 2 : 0;
 }
 
-static size_t ZS_ISA(conv2d_packed_bytes)(const zs_conv2d *d) {
+static size_t ZS_ISA(conv2d_packed_bytes)(const zs_conv2d *d, bool back) {
     const int span = span_of(d);
-    return span ? wino_packed_reals(span, d) * sizeof(real) : direct_packed_bytes(d);
+    return span ? wino_packed_reals(span, d, back) * sizeof(real) : direct_packed_bytes(d, back);
 }
 
-static void ZS_ISA(conv2d_pack)(const zs_conv2d *d, const void *w, void *packed) {
+static void ZS_ISA(conv2d_pack)(const zs_conv2d *d, const void *w, bool back, void *packed) {
     const int span = span_of(d);
     if (span)
-        wino_pack(span, d, w, packed);
+        wino_pack(span, d, w, back, packed);
     else
-        direct_pack(d, w, packed);
+        direct_pack(d, w, back, packed);
 }
 
 static size_t ZS_ISA(conv2d_scratch_bytes)(const zs_conv2d *d) {

@@ -36,33 +36,24 @@ static int per_group_in(const zs_conv2d *d) { return d->C / d->groups; }
 static int per_group_out(const zs_conv2d *d) { return d->K / d->groups; }
 static int n_taps(const zs_conv2d *d) { return d->win.R * d->win.S; }
 
-/* --- packed weights: [group][tap][in][out up to whole vectors], then the same with in and out exchanged -------------- */
+/* --- packed weights: [group][tap][in][out up to whole vectors], backward in and out exchanged ------------------------- */
 
-static size_t forward_weights(const zs_conv2d *d) {
-    return (size_t)d->groups * (size_t)n_taps(d) * (size_t)per_group_in(d) * round_vec(per_group_out(d));
+static size_t direct_packed_bytes(const zs_conv2d *d, bool back) {
+    const int I = back ? per_group_out(d) : per_group_in(d), O = back ? per_group_in(d) : per_group_out(d);
+    const size_t reals = is_depthwise(d) ? round_vec(d->C) : (size_t)d->groups * (size_t)I * round_vec(O);
+    return (size_t)n_taps(d) * reals * sizeof(real);
 }
 
-static size_t backward_weights(const zs_conv2d *d) {
-    return (size_t)d->groups * (size_t)n_taps(d) * (size_t)per_group_out(d) * round_vec(per_group_in(d));
-}
-
-static size_t direct_packed_bytes(const zs_conv2d *d) {
-    const size_t reals =
-        is_depthwise(d) ? (size_t)n_taps(d) * round_vec(d->C) : forward_weights(d) + backward_weights(d);
-    return reals * sizeof(real);
-}
-
-static void direct_pack(const zs_conv2d *d, const void *weights, void *packed) {
+static void direct_pack(const zs_conv2d *d, const void *weights, bool back, void *packed) {
     const real *w = weights;
     real *out = packed;
-    memset(packed, 0, direct_packed_bytes(d));
+    memset(packed, 0, direct_packed_bytes(d, back));
     const int I = per_group_in(d), O = per_group_out(d), T = n_taps(d);
     if (is_depthwise(d)) {
         for (int t = 0; t < T; t++)
             memcpy(out + (size_t)t * round_vec(d->C), w + (size_t)t * (size_t)d->C, (size_t)d->C * sizeof(real));
         return;
     }
-    real *back = out + forward_weights(d);
     const size_t Op = round_vec(O), Ip = round_vec(I);
     for (int g = 0; g < d->groups; g++)
         for (int t = 0; t < T; t++)
@@ -70,8 +61,9 @@ static void direct_pack(const zs_conv2d *d, const void *weights, void *packed) {
                 for (int o = 0; o < O; o++) {
                     const size_t tap = (size_t)g * (size_t)T + (size_t)t;
                     const real v = w[((size_t)t * (size_t)I + (size_t)c) * (size_t)d->K + (size_t)(g * O + o)];
-                    out[(tap * (size_t)I + (size_t)c) * Op + (size_t)o] = v;
-                    back[(tap * (size_t)O + (size_t)o) * Ip + (size_t)c] = v;
+                    const size_t to = back ? (tap * (size_t)O + (size_t)o) * Ip + (size_t)c
+                                           : (tap * (size_t)I + (size_t)c) * Op + (size_t)o;
+                    out[to] = v;
                 }
 }
 
@@ -559,7 +551,7 @@ static void direct_bwd_x(const zs_conv2d *dims, int n0, int n1, const zs_view *d
     const zs_conv2d flat = flattened(dims, &n0, &n1, views, 3), *d = &flat;
     taps t;
     real *base = scratch_start(dims, scratch, &t);
-    const real *weights = (const real *)packed + (is_depthwise(d) ? 0 : forward_weights(d));
+    const real *weights = packed;
     const ring shape = backward_ring(d, base);
     const bool direct = shape.left == 0 && shape.right == 0;
     if (!direct) ring_clear(&shape);

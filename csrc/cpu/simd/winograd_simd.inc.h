@@ -35,9 +35,9 @@ static int wino_tiles(int span, const zs_conv2d *d) { return ((d->H + span - 1) 
 
 /* --- weights ------------------------------------------------------------------------------------------------------ */
 
-static size_t wino_packed_reals(int span, const zs_conv2d *d) {
+static size_t wino_packed_reals(int span, const zs_conv2d *d, bool back) {
     const wino w = wino_dims(span, d);
-    return points_of(span) * ((size_t)d->C * w.Kp + (size_t)d->K * w.Cp);
+    return points_of(span) * (back ? (size_t)d->K * w.Cp : (size_t)d->C * w.Kp);
 }
 
 /* out[e][I][O up to whole vectors] = G w G^T, filters as they are or turned; weight (r, s, i, o) lies at
@@ -70,11 +70,13 @@ INLINE void pack_filters(int span, bool turned, int I, int O, const real *w, siz
         }
 }
 
-/* U as [e][C][Kp], then U' as [e][K][Cp] */
-INLINE void pack(int span, const zs_conv2d *d, const real *w, real *packed) {
+/* U as [e][C][Kp] or, backward, U' as [e][K][Cp] */
+INLINE void pack(int span, const zs_conv2d *d, const real *w, bool back, real *packed) {
     const size_t C = (size_t)d->C, K = (size_t)d->K;
-    pack_filters(span, false, d->C, d->K, w, C * K, K, 1, packed);
-    pack_filters(span, true, d->K, d->C, w, C * K, 1, K, packed + points_of(span) * C * round_vec(d->K));
+    if (back)
+        pack_filters(span, true, d->K, d->C, w, C * K, 1, K, packed);
+    else
+        pack_filters(span, false, d->C, d->K, w, C * K, K, 1, packed);
 }
 
 /* dw = G^T dU G, turned */
@@ -330,7 +332,6 @@ INLINE void backward(int span, const zs_conv2d *d, int n0, int n1, const zs_view
                      const real *packed, const zs_view *dx, bool add, real *dw, real *scratch) {
     const wino w = wino_dims(span, d);
     const buffers b = lay_out(d, &w, scratch);
-    const real *const back = packed ? packed + points_of(span) * (size_t)d->C * w.Kp : NULL;
     const sink to = {.y = dx, .x = d->relu ? x : NULL, .add = add};
     tile_at t = {.n = n0};
     bool more = false;
@@ -345,7 +346,7 @@ INLINE void backward(int span, const zs_conv2d *d, int n0, int n1, const zs_view
                            fetch_tiles(span, &w, t, n, dx));
         }
         if (dx) {
-            point_products(points_of(span), n, d->K, w.Cp, w.ld_k, w.ld_c, b.k, back, b.c,
+            point_products(points_of(span), n, d->K, w.Cp, w.ld_k, w.ld_c, b.k, packed, b.c,
                            fetch_tiles(span, &w, next, min_int(w.batch, left - n), dw ? x : NULL));
             write_batch(span, &w, t, n, d->C, b.c, w.ld_c, &to);
         }
@@ -355,11 +356,11 @@ INLINE void backward(int span, const zs_conv2d *d, int n0, int n1, const zs_view
 }
 
 /* For the slots: `span` becomes a constant. */
-static void wino_pack(int span, const zs_conv2d *d, const real *weights, real *packed) {
+static void wino_pack(int span, const zs_conv2d *d, const real *weights, bool back, real *packed) {
     if (span == 4)
-        pack(4, d, weights, packed);
+        pack(4, d, weights, back, packed);
     else
-        pack(2, d, weights, packed);
+        pack(2, d, weights, back, packed);
 }
 
 static void wino_fwd(int span, const zs_conv2d *d, int n0, int n1, const zs_view *x, const real *packed,

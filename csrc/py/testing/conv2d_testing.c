@@ -41,13 +41,13 @@ static bool conv_ready(conv *v, const zs_array *x, const zs_array *w, const zs_a
 }
 
 /* Sizes must not depend on `relu`: the engine asks for them before it knows. */
-static bool conv_memory(conv *v, const void *w) {
+static bool conv_memory(conv *v, const void *w, bool back) {
     zs_conv2d sizing = v->d;
     sizing.relu = false;
     if (!zs_take_filled(v->c.k.conv2d_scratch_bytes(&sizing), &v->scratch)) return false;
     if (!w) return true;
-    if (!zs_take_filled(v->c.k.conv2d_packed_bytes(&sizing), &v->packed)) return false;
-    v->c.k.conv2d_pack(&v->d, w, v->packed);
+    if (!zs_take_filled(v->c.k.conv2d_packed_bytes(&sizing, back), &v->packed)) return false;
+    v->c.k.conv2d_pack(&v->d, w, back, v->packed);
     return true;
 }
 
@@ -66,7 +66,8 @@ static PyObject *conv2d_fwd(PyObject *module, PyObject *args, PyObject *kwargs) 
                                      zs_dense, &w, zs_dense_or_none, &bias, zs_image_out, &y, CONV_FIELDS(v)) ||
         !conv_ready(&v, &x, &w, &y) || !zs_expect(zs_is_or_none(&bias, x.type, (size_t)y.C), "a bias for each output"))
         return NULL;
-    if (conv_memory(&v, w.v.p)) v.c.k.conv2d_fwd(&v.d, v.c.n0, v.c.n1, &x.v, v.packed, bias.v.p, &y.v, v.scratch);
+    if (conv_memory(&v, w.v.p, false))
+        v.c.k.conv2d_fwd(&v.d, v.c.n0, v.c.n1, &x.v, v.packed, bias.v.p, &y.v, v.scratch);
     return conv_done(&v);
 }
 
@@ -79,7 +80,7 @@ static PyObject *conv2d_bwd_x(PyObject *module, PyObject *args, PyObject *kwargs
                                      &dy, zs_dense, &w, zs_image, &x, zs_image_out, &dx, &v.c.add, CONV_FIELDS(v)) ||
         !conv_ready(&v, &dx, &w, &dy) || !zs_expect(zs_alike(&x, &dx), "x like dx"))
         return NULL;
-    if (conv_memory(&v, w.v.p))
+    if (conv_memory(&v, w.v.p, true))
         v.c.k.conv2d_bwd_x(&v.d, v.c.n0, v.c.n1, &dy.v, v.packed, &x.v, &dx.v, v.c.add, v.scratch);
     return conv_done(&v);
 }
@@ -93,7 +94,7 @@ static PyObject *conv2d_bwd_w(PyObject *module, PyObject *args, PyObject *kwargs
                                      zs_image, &dy, zs_dense_out, &dw, zs_dense_out_or_none, &db, CONV_FIELDS(v)) ||
         !conv_ready(&v, &x, &dw, &dy) || !zs_expect(zs_is_or_none(&db, x.type, (size_t)dy.C), "a db for each output"))
         return NULL;
-    if (conv_memory(&v, NULL)) v.c.k.conv2d_bwd_w(&v.d, v.c.n0, v.c.n1, &x.v, &dy.v, dw.v.p, db.v.p, v.scratch);
+    if (conv_memory(&v, NULL, true)) v.c.k.conv2d_bwd_w(&v.d, v.c.n0, v.c.n1, &x.v, &dy.v, dw.v.p, db.v.p, v.scratch);
     return conv_done(&v);
 }
 
@@ -111,7 +112,7 @@ static PyObject *conv2d_bwd(PyObject *module, PyObject *args, PyObject *kwargs) 
         !zs_expect(zs_is_or_none(&db, x.type, (size_t)dy.C), "a db for each output"))
         return NULL;
     if (!v.c.k.conv2d_bwd || v.c.k.conv2d_algo(&v.d) == ZS_ALGO_DIRECT) Py_RETURN_FALSE;
-    if (conv_memory(&v, w.v.p))
+    if (conv_memory(&v, w.v.p, true))
         v.c.k.conv2d_bwd(&v.d, v.c.n0, v.c.n1, &x.v, &dy.v, v.packed, &dx.v, v.c.add, dw.v.p, db.v.p, v.scratch);
     PyObject *none = conv_done(&v);
     Py_XDECREF(none);

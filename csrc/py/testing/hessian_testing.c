@@ -86,7 +86,6 @@ static bool batch_ready(const product *p, int group_size, const zs_array *x, con
 
 static bool run(product *p, int n_groups, const zs_array *x, const zs_array *y, double *losses, zs_error *err) {
     const zs_observer observer = {.self = p, .gradient = add_part};
-    zs_engine_pack(&p->engine);
     if (zs_engine_forward(&p->engine, ZS_LOSS_CROSS_ENTROPY_TANGENT, 0, n_groups, ZS_F64, x->v.p, y->v.p, &observer,
                           losses, NULL, err) == ZS_OK)
         zs_engine_backward(&p->engine, err);
