@@ -249,11 +249,19 @@ def network_of_nb101(text: str) -> tuple[str, str, int, int]:
     return "nasbench101", arch, int(stem.removeprefix("stem=")), 3
 
 
+def network_of_darts(text: str) -> tuple[str, str, int, int]:
+    width, depth, arch = text.split(";")
+    return "darts", arch, int(width[2:]), int(depth[2:])
+
+
 NETWORK_OF: dict[str, Callable[[str], tuple[str, str, int, int]]] = {
     "nb201": network_of_nb201,
     "nb101": network_of_nb101,
     "nats_sss": lambda text: ("nats_sss", text, 0, 1),
+    "darts_cifar": network_of_darts,
+    "darts_imagenet": network_of_darts,
 }
+OF_IMAGENET = ("darts_imagenet",)
 
 
 def wiring_rows() -> list[dict[str, str]]:
@@ -265,7 +273,7 @@ def wiring_rows() -> list[dict[str, str]]:
 
 
 @pytest.mark.parametrize(
-    "row", wiring_rows() or [None], ids=lambda r: r["architecture"] if r else "absent"
+    "row", wiring_rows() or [None], ids=lambda r: r["architecture"][:80] if r else "absent"
 )
 def test_network_matches_the_wiring_table(row: dict[str, str] | None) -> None:
     if row is None:
@@ -273,7 +281,8 @@ def test_network_matches_the_wiring_table(row: dict[str, str] | None) -> None:
     space, arch, channels, cells = NETWORK_OF[row["space"]](row["architecture"])
     size, classes = int(row["input_size"]), int(row["classes"])
     genes = _core.space_parse(space, arch)
-    graph = _core.space_build(space, genes, channels, cells, classes, (3, size, size))
+    builder = "imagenet" if row["space"] in OF_IMAGENET else "autodl"
+    graph = _core.space_build(space, genes, channels, cells, classes, (3, size, size), builder)
     weights, t = {}, 0
     for tensor in graph.tensors():
         n = int(np.prod(tensor["shape"]))

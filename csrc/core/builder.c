@@ -291,6 +291,10 @@ void zs_builder_set_feature(zs_builder *b, int node) {
     if (zs_builder_ok(b) && node >= 0 && node < b->n_nodes) b->nodes[node].feature = true;
 }
 
+void zs_builder_set_runs(zs_builder *b, int node) {
+    if (zs_builder_ok(b) && node >= 0 && node < b->n_nodes) b->nodes[node].runs = true;
+}
+
 zs_shape zs_builder_shape(const zs_builder *b, int node) {
     if (!zs_builder_ok(b) || node < 0 || node >= b->n_nodes) return (zs_shape){0, 0, 0};
     return b->nodes[node].shape;

@@ -32,6 +32,7 @@ int zs_add_sum(zs_builder *b, const char *name, int n, const int *inputs);
    nodes. For networks whose release makes layers in another order than that in which they run. The first turn is 0. */
 void zs_builder_set_turn(zs_builder *b, int turn);
 void zs_builder_set_feature(zs_builder *b, int node);
+void zs_builder_set_runs(zs_builder *b, int node); /* counts as run (count.h), whether anybody reads it or not */
 zs_shape zs_builder_shape(const zs_builder *b, int node); /* {0,0,0} after an error */
 bool zs_builder_ok(const zs_builder *b);
 const zs_error *zs_builder_error(const zs_builder *b);

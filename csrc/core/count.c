@@ -16,6 +16,7 @@ static void mark_live(const zs_graph *g, uint8_t *flags) {
     flags[g->n_nodes - 1] |= TO_LOGITS | RUNS;
     for (int i = g->n_nodes - 1; i > 0; i--) {
         const zs_node *node = &g->nodes[i];
+        if (node->runs) flags[i] |= RUNS;
         const uint8_t passes = node->op == ZS_OP_ZERO ? RUNS : TO_LOGITS | RUNS;
         for (int k = 0; k < node->n_inputs; k++) flags[zs_node_inputs(g, i)[k]] |= flags[i] & passes;
     }

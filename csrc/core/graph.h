@@ -70,6 +70,7 @@ typedef struct zs_node {
     int tensors[ZS_N_ROLES]; /* by role, -1 if none */
     bool flat;               /* behind a global pool or a linear layer: no maps any more */
     bool reached;            /* has a path to the output, be it through an operation that multiplies by zero */
+    bool runs;               /* as a framework runs it, though nobody may read it: it counts */
     bool feature;            /* a stage of the network: what scores of features look at */
 } zs_node;
 

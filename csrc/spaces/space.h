@@ -14,11 +14,12 @@
 #define ZS_MAX_GENES 128
 #define ZS_MAX_ARCH_TEXT 2048 /* enough for the longest text that any space formats, with its NUL */
 
-/* Whose networks are built of an architecture. Others than the first differ in weights, not in what is computed of
-   them; the space's file says how. */
+/* Whose networks are built of an architecture: the first is the space's own, the space's file says how others differ. */
 typedef enum zs_space_builder {
-    ZS_BUILDER_AUTODL,   /* the benchmark's own: the chosen operations */
+    ZS_BUILDER_AUTODL,   /* the space's own: the chosen operations */
     ZS_BUILDER_ZEROCOST, /* zero-cost-nas: every operation, whether it is chosen or not */
+    ZS_BUILDER_IMAGENET, /* DARTS, for images of 224 x 224: another stem */
+    ZS_BUILDER_NASLIB,   /* NASLib: batch norms in operations without gamma and beta, one more behind each pool */
     ZS_N_BUILDERS
 } zs_space_builder;
 
@@ -27,7 +28,7 @@ int zs_space_builder_by_name(const char *name); /* -1 if unknown */
 
 typedef struct zs_space_args {
     int channels;    /* width of the first stage; 0 where an architecture says its own */
-    int cells;       /* cells per stage, or whatever the space repeats */
+    int cells;       /* cells per stage, or whatever the space repeats; 0 as for channels */
     int num_classes;
     zs_shape input;  /* of one image */
     zs_space_builder builder;
@@ -57,8 +58,8 @@ int zs_space_count(void);
 const zs_space *zs_space_get(int i);
 const zs_space *zs_space_by_name(const char *name, size_t len); /* NULL if unknown */
 
-/* What every space asks of its arguments: all positive, none above the limits of graph.h; channels 0 and no others where
-   that is what is usual; a builder that it knows. */
+/* What every space asks of its arguments: all positive, none above the limits of graph.h; channels or cells 0 and no
+   others where that is what is usual; a builder that it knows. */
 zs_status zs_space_args_check(const zs_space *space, const zs_space_args *args, zs_error *err);
 
 /* A reader over an architecture's text, for the parsers. Each call either takes what it wants and returns true (an
