@@ -16,7 +16,7 @@ typedef struct zs_builder zs_builder;
 zs_builder *zs_builder_make(zs_shape input, zs_error *err); /* NULL: out of memory or bad shape */
 void zs_builder_free(zs_builder *b);
 
-zs_attrs zs_attrs_default(void); /* window 1x1, stride 1, groups 1, eps 1e-5, affine, batch mode */
+zs_attrs zs_attrs_default(void); /* window 1x1, stride 1, groups 1, eps 1e-5, affine, batch mode, one head, scale 1 */
 
 /* Adds a node; `name` is copied and must be unique, of letters, digits, '.', '_', '-'. `coefs` may be NULL (all 1). */
 int zs_builder_add(zs_builder *b, zs_op_kind op, const char *name, int n_inputs, const int *inputs, const double *coefs,

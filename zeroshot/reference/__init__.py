@@ -15,7 +15,7 @@ Examples
 2.0
 """
 
-from . import ops, tangents
+from . import ops, tangents, token_ops, token_tangents
 from .activations import (
     agreement,
     linear_regions,
@@ -199,6 +199,8 @@ __all__ = [
     "synflow",
     "tangents",
     "te_nas_rank",
+    "token_ops",
+    "token_tangents",
     "without_batch_norm",
     "xi_gsnr",
     "zen",

@@ -42,7 +42,9 @@ def relu_nodes(nodes: Sequence[Node]) -> list[Node]:
     flat: set[int] = set()
     found = []
     for node in nodes:
-        if node["op"] in ("global_avg_pool", "linear") or flat & set(node["inputs"]):
+        pooled = node["op"] in ("global_avg_pool", "flatten")
+        pixel = node["op"] == "linear" and tuple(node["shape"][1:]) == (1, 1)
+        if pooled or pixel or flat & set(node["inputs"]):
             flat.add(node["id"])
         elif node["op"] == "relu":
             found.append(node)

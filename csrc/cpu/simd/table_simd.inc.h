@@ -15,6 +15,12 @@
 #include "cpu/simd/pool_simd.inc.h"
 #include "cpu/simd/stats_simd.inc.h"
 
+#include "cpu/simd/exp_simd.inc.h"
+
+#include "cpu/simd/token_simd.inc.h"
+
+#include "cpu/simd/sample_norm_simd.inc.h"
+
 #include "cpu/dispatch.h"
 
 void ZS_ISA(zs_kernels_fill)(zs_kernels *t);
@@ -30,5 +36,8 @@ void ZS_ISA(zs_kernels_fill)(zs_kernels *t) {
     SLOT(join), SLOT(moments), SLOT(signs), SLOT(histogram), SLOT(positive_bits), SLOT(product_sums), SLOT(hamming),
         SLOT(dot);
     SLOT(count_nonfinite), SLOT(count_nonzero);
+    SLOT(matmul_scratch_bytes), SLOT(matmul), SLOT(spatial_bias_fwd), SLOT(spatial_bias_bwd), SLOT(scale_channels);
+    SLOT(softmax_fwd), SLOT(softmax_bwd), SLOT(softmax_curve);
+    SLOT(norm_fwd), SLOT(norm_project), SLOT(norm_bwd_params), SLOT(norm_curve);
     SLOT(load_images), SLOT(load_weight), SLOT(store_weight);
 }
