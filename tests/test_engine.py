@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from zeroshot import _core
 from zeroshot.reference import Problem, from_golden, load_golden
 from zeroshot.reference import run as reference_run
+from zeroshot.spaces import get_space
 
 from .stored import NETWORKS as GOLDEN
 
@@ -254,12 +255,29 @@ def network_of_darts(text: str) -> tuple[str, str, int, int]:
     return "darts", arch, int(width[2:]), int(depth[2:])
 
 
+def network_of_supernet(space: str) -> Callable[[str], tuple[str, str, int, int]]:
+    """All operations but ``none`` on all edges."""
+
+    def network(text: str) -> tuple[str, str, int, int]:
+        options = dict(part.split("=") for part in text.split(";"))
+        depth, stem = options.get("depth"), options.get("stem_mult")
+        prefix = (f"depth={depth};" if depth else "") + (f"stem={stem};" if stem else "")
+        arch = get_space(space).full()  # type: ignore[attr-defined]
+        genes = _core.space_parse(space, prefix.replace("stem=1;", "") + arch)
+        assert options["affine"] == "1"
+        return space, _core.space_format(space, genes), int(options["C"]), int(options["N"])
+
+    return network
+
+
 NETWORK_OF: dict[str, Callable[[str], tuple[str, str, int, int]]] = {
     "nb201": network_of_nb201,
     "nb101": network_of_nb101,
     "nats_sss": lambda text: ("nats_sss", text, 0, 1),
     "darts_cifar": network_of_darts,
     "darts_imagenet": network_of_darts,
+    "super_nb201": network_of_supernet("super_nasbench201"),
+    "super_darts": network_of_supernet("super_darts"),
 }
 OF_IMAGENET = ("darts_imagenet",)
 

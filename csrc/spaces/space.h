@@ -12,9 +12,9 @@
 #include "spaces/space_table.h"
 
 #define ZS_MAX_GENES 128
-#define ZS_MAX_ARCH_TEXT 2048 /* enough for the longest text that any space formats, with its NUL */
+#define ZS_MAX_ARCH_TEXT 4096 /* enough for the longest text that any space formats, with its NUL */
 
-/* Whose networks are built of an architecture: the first is the space's own, the space's file says how others differ. */
+/* Whose networks are built of an architecture: the first is the space's own, its file says how others differ. */
 typedef enum zs_space_builder {
     ZS_BUILDER_AUTODL,   /* the space's own: the chosen operations */
     ZS_BUILDER_ZEROCOST, /* zero-cost-nas: every operation, whether it is chosen or not */

@@ -8,6 +8,8 @@
     SPACE(nats_sss)             \
     SPACE(nasbench101)          \
     SPACE(darts)                \
-    SPACE(nasbench301)
+    SPACE(nasbench301)          \
+    SPACE(super_nasbench201)    \
+    SPACE(super_darts)
 
 #endif
