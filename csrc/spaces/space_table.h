@@ -8,6 +8,11 @@
     SPACE(nats_sss)             \
     SPACE(nasbench101)          \
     SPACE(darts)                \
-    SPACE(nasbench301)
+    SPACE(nasbench301)          \
+    SPACE(nds_darts)            \
+    SPACE(nds_enas)             \
+    SPACE(nds_pnas)             \
+    SPACE(nds_nasnet)           \
+    SPACE(nds_amoeba)
 
 #endif
