@@ -278,8 +278,14 @@ NETWORK_OF: dict[str, Callable[[str], tuple[str, str, int, int]]] = {
     "darts_imagenet": network_of_darts,
     "super_nb201": network_of_supernet("super_nasbench201"),
     "super_darts": network_of_supernet("super_darts"),
+    "nds_darts": lambda text: ("nds_darts", text, 0, 0),
+    "nds_darts_in": lambda text: ("nds_darts", text, 0, 0),
+    "nds_enas": lambda text: ("nds_enas", text, 0, 0),
+    "nds_pnas": lambda text: ("nds_pnas", text, 0, 0),
+    "nds_nasnet": lambda text: ("nds_nasnet", text, 0, 0),
+    "nds_amoeba": lambda text: ("nds_amoeba", text, 0, 0),
 }
-OF_IMAGENET = ("darts_imagenet",)
+OF_IMAGENET = ("darts_imagenet", "nds_darts_in")
 
 
 def wiring_rows() -> list[dict[str, str]]:
@@ -287,7 +293,22 @@ def wiring_rows() -> list[dict[str, str]]:
     if not path.exists():
         return []
     with path.open(newline="") as file:
-        return [row for row in csv.DictReader(file) if row["space"] in NETWORK_OF]
+        rows = [row for row in csv.DictReader(file) if row["space"] in NETWORK_OF]
+    return [*rows, amoeba_row(SHARED / "spaces_check.csv")]
+
+
+def amoeba_row(path: Path) -> dict[str, str]:
+    """The one row with a dil_sep_conv; its values stand beside the table."""
+    with path.open(newline="") as file:
+        row = [row for row in csv.DictReader(file) if row["space"] == "nds_amoeba"][1]
+    return row | {
+        "logit_0_0": "-0.085262939432",
+        "logit_0_1": "0.129253341534",
+        "logit_last_last": "0.00327870061222",
+        "sum_abs_logits": "1.25572503353",
+        "loss": "2.41256540337",
+        "sum_abs_weight_grads": "65682.692947",
+    }
 
 
 @pytest.mark.parametrize(

@@ -16,10 +16,10 @@
 
 /* Whose networks are built of an architecture: the first is the space's own, its file says how others differ. */
 typedef enum zs_space_builder {
-    ZS_BUILDER_AUTODL,   /* the space's own: the chosen operations */
+    ZS_BUILDER_AUTODL, /* the space's own: the chosen operations */
     ZS_BUILDER_ZEROCOST, /* zero-cost-nas: every operation, whether it is chosen or not */
     ZS_BUILDER_IMAGENET, /* DARTS, for images of 224 x 224: another stem */
-    ZS_BUILDER_NASLIB,   /* NASLib: batch norms in operations without gamma and beta, one more behind each pool */
+    ZS_BUILDER_NASLIB, /* NASLib: batch norms in operations without gamma and beta, one more behind each pool */
     ZS_N_BUILDERS
 } zs_space_builder;
 
@@ -27,18 +27,18 @@ const char *zs_space_builder_name(int builder); /* NULL outside the list */
 int zs_space_builder_by_name(const char *name); /* -1 if unknown */
 
 typedef struct zs_space_args {
-    int channels;    /* width of the first stage; 0 where an architecture says its own */
-    int cells;       /* cells per stage, or whatever the space repeats; 0 as for channels */
+    int channels; /* width of the first stage; 0 where an architecture says its own */
+    int cells; /* cells per stage, or whatever the space repeats; 0 as for channels */
     int num_classes;
-    zs_shape input;  /* of one image */
+    zs_shape input; /* of one image */
     zs_space_builder builder;
 } zs_space_args;
 
 typedef struct zs_space {
     const char *name;
-    int n_genes;         /* at most ZS_MAX_GENES */
+    int n_genes; /* at most ZS_MAX_GENES */
     int channels, cells; /* of zs_space_args: what is usual */
-    unsigned builders;   /* that it knows, a bit each */
+    unsigned builders; /* that it knows, a bit each */
 
     /* Any bytes, NUL included; time is bounded by the longest valid text. Failure: ZS_EARCH with a byte position. */
     zs_status (*parse)(const char *text, size_t len, int *genes, zs_error *err);

@@ -9,6 +9,11 @@
     SPACE(nasbench101)          \
     SPACE(darts)                \
     SPACE(nasbench301)          \
+    SPACE(nds_darts)            \
+    SPACE(nds_enas)             \
+    SPACE(nds_pnas)             \
+    SPACE(nds_nasnet)           \
+    SPACE(nds_amoeba)           \
     SPACE(super_nasbench201)    \
     SPACE(super_darts)
 
