@@ -216,7 +216,8 @@ int zs_builder_add(zs_builder *b, zs_op_kind kind, const char *name, int n_input
     zs_node node = {
         .op = kind, .n_inputs = n_inputs, .first_input = b->n_inputs, .attrs = attrs ? *attrs : zs_attrs_default()};
     memcpy(node.name, name, strlen(name) + 1);
-    for (int i = 0; i < n_inputs; i++) node.flat = node.flat || b->nodes[inputs[i]].flat;
+    const int n_whole = kind == ZS_OP_MULTIPLY ? 1 : n_inputs; /* a factor by channel leaves maps what they are */
+    for (int i = 0; i < n_whole; i++) node.flat = node.flat || b->nodes[inputs[i]].flat;
     if (op->infer(&node.attrs, n_inputs, shapes, &node.shape, &local) != ZS_OK) {
         zs_fail(&b->err, local.status, "node '%s' (%s): %s", name, zs_op_name(kind), local.text);
         goto fail;

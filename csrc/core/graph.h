@@ -43,6 +43,7 @@ typedef struct zs_attrs {
     double initial;         /* scale_channels: what gamma starts at */
     bool by_position;       /* norm_tangent: of a layer norm */
     int primal;             /* batch_norm_tangent: the batch norm whose tangent it is */
+    zs_op_kind of;          /* activation_tangent: the activation whose tangent it is */
 } zs_attrs;
 
 typedef enum zs_role {

@@ -51,12 +51,14 @@ static void find_live(zs_planner *q) {
     for (int i = 1; i < g->n_nodes; i++) {
         const zs_node *n = node_of(q, i);
         const int *in = zs_node_inputs(g, i);
-        bool all_zero = true;
+        bool all_zero = true, any_zero = false;
         for (int j = 0; j < n->n_inputs; j++) {
             all_zero = all_zero && q->zero[in[j]];
+            any_zero = any_zero || q->zero[in[j]];
             path[i] = path[i] || (path[in[j]] && n->op != ZS_OP_ZERO);
         }
         if (has_trait(q, i, ZS_TANGENT)) all_zero = q->zero[in[n->n_inputs - 1]];
+        if (n->op == ZS_OP_MULTIPLY) all_zero = any_zero;
         const bool keeps = is_identity_bn(q, n) || has_trait(q, i, ZS_TANGENT) ||
                            (has_trait(q, i, ZS_KEEPS_ZERO) && tensor_is_zero(q, n->tensors[ZS_ROLE_BIAS]) &&
                             tensor_is_zero(q, n->tensors[ZS_ROLE_BETA]) &&
@@ -302,7 +304,7 @@ static void place_gradients(zs_planner *q) {
             continue;
         }
         if (np->kind == ZS_NODE_VIEW) continue; /* below, when its source has a place */
-        /* a lazy batch norm is read by sums only; each edge that names it counts as a reader of its source */
+        /* a lazy batch norm that one sum alone reads has the sum's gradient; what else reads it makes one */
         if (np->kind == ZS_NODE_LAZY) {
             int n_sums = 0, sum = -1;
             double coef = 0;
@@ -313,7 +315,7 @@ static void place_gradients(zs_planner *q) {
                         sum = k;
                         coef = g->coefs[node_of(q, k)->first_input + j];
                     }
-            if (n_sums == 1 && coef == 1.0 && p->nodes[sum].wants_grad)
+            if (n_sums == 1 && coef == 1.0 && node_of(q, sum)->op == ZS_OP_ADD && p->nodes[sum].wants_grad)
                 np->grad = p->nodes[sum].grad;
             else
                 np->grad = dense(q, n->shape);

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
-from . import tangents, token_ops, token_tangents
+from . import pointwise, tangents, token_ops, token_tangents
 from .nodes import (
     STATISTICS,
     Array,
@@ -84,6 +84,10 @@ def _tangent(
             return token_tangents.scale_channels_tangent(
                 xs[0], w["gamma"], xs_dot[0], w_dot["gamma"]
             )
+        case op if op in pointwise.ACTIVATIONS:
+            return pointwise.activation_tangent(op, xs[0], xs_dot[0])
+        case "multiply":
+            return pointwise.multiply_tangent(xs[0], xs[1], xs_dot[0], xs_dot[1])
         case _:  # linear in its inputs
             return forward_node(node, xs_dot, w)
 
@@ -176,6 +180,16 @@ def _backward_tangent(
                 xs[0], w["gamma"], dy, x_dot=xs_dot[0], gamma_dot=w_dot["gamma"], dy_dot=dy_dot
             )
             return [dx_dot], {"gamma": dg_dot}
+        case op if op in pointwise.ACTIVATIONS:
+            dx_dot = pointwise.activation_backward_tangent(
+                op, xs[0], dy, x_dot=xs_dot[0], dy_dot=dy_dot
+            )
+            return [dx_dot], {}
+        case "multiply":
+            a_dot, b_dot = xs_dot
+            return pointwise.multiply_backward_tangent(
+                xs[0], xs[1], dy, a_dot=a_dot, b_dot=b_dot, dy_dot=dy_dot
+            ), {}
         case _:  # linear in dy, and x only says where
             return backward_node(node, xs, w, dy_dot)
 

@@ -164,7 +164,7 @@ static void softmax_run(int n, const real *x, real *y) {
     for (int i = 0; i < VL; i++)
         if (most[i] > top) top = most[i];
     for (int i = 0; i < n; i += VL) {
-        const vec v = v_exp_negative(v_load_lanes(x + i, n - i) - v_set(top));
+        const vec v = v_exp(v_decay(v_load_lanes(x + i, n - i) - v_set(top)));
         powers += v_first(v, n - i, (vec){0});
         v_store_lanes(y + i, v, n - i);
     }
