@@ -1,7 +1,7 @@
 """Derivatives along a direction of the ops of `token_ops` and of their backward passes.
 
 As in `tangents`: ``<op>_tangent`` gives ``y_dot``, ``<op>_backward_tangent`` the derivatives of
-what ``<op>_backward`` returns. Where something is a product, its factors are differentiated in turn.
+what ``<op>_backward`` returns. Products are differentiated factor by factor.
 """
 
 from __future__ import annotations
