@@ -92,7 +92,7 @@ def test_scale_channels_starts_at_initial_and_draws_nothing() -> None:
         )
         for initial in (1.0, 0.25)
     )  # fmt: skip
-    for name, factor in [("c.weight", 0.25), ("fc.weight", 0.25), ("s.gamma", 1.0)]:
+    for name, factor in [("c.weight", 0.25), ("fc.weight", 0.25), ("s.scale", 1.0)]:
         assert whole[name].any()
         assert_same(quarter[name], factor * whole[name], name)
 

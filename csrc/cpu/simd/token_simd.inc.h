@@ -128,9 +128,9 @@ static void ZS_ISA(spatial_bias_bwd)(zs_shape s, int n0, int n1, const zs_view *
         }
 }
 
-static void ZS_ISA(scale_channels)(zs_shape s, int n0, int n1, const zs_view *x, const void *gamma, const zs_view *y,
+static void ZS_ISA(scale_channels)(zs_shape s, int n0, int n1, const zs_view *x, const void *scale, const zs_view *y,
                                    bool add) {
-    const real *g = gamma;
+    const real *g = scale;
     for (int n = n0; n < n1; n++)
         for (int h = 0; h < s.H; h++)
             for (int w = 0; w < s.W; w++) {
