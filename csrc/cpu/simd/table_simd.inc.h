@@ -8,8 +8,8 @@
 
 #include "cpu/simd/winograd_simd.inc.h"
 
-#include "cpu/simd/conv2d_algo.inc.h"
 #include "cpu/simd/activation_simd.inc.h"
+#include "cpu/simd/conv2d_algo.inc.h"
 #include "cpu/simd/multiply_simd.inc.h"
 #include "cpu/simd/norm_simd.inc.h"
 #include "cpu/simd/sum_simd.inc.h"
