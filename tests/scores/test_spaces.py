@@ -153,6 +153,23 @@ def test_equal_modules_are_scored_once_with_canonical() -> None:
     )
 
 
+def test_genotypes_that_differ_in_what_is_dead_share_a_score_with_canonical() -> None:
+    """And count their own dead weights: those of node 3, which nobody reads."""
+    op, wide = ("skip_connect", 0), ("sep_conv_5x5", 1)
+    few, many = (
+        f"w=4;d=3;Genotype({[op, wide, pair, pair, *[op, wide] * 2]}, [4, 5], {[op] * 8}, [5])"
+        for pair in (op, wide)
+    )
+    scores = [XiGsnr(batch_size=4), Sweet(0.0, float("inf"), batch_size=8)]
+    options: dict[str, Any] = {"space": "nds_darts", "dtype": "float64", "canonical": True}
+    one, two = (zeroshot.score(arch, X, Y, scores=scores, **options) for arch in (few, many))
+    assert one.scored_as == two.scored_as and one["xi_gsnr"] == two["xi_gsnr"]
+    for result in (one, two):
+        weights = zeroshot.count(result.arch, space="nds_darts", input_size=8).weights
+        assert result["sweet"] == weights
+    assert two["sweet"] > one["sweet"]
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.arch)
 def test_recompute_and_threads_change_no_bit(case: Case, dtype: Any) -> None:
