@@ -292,6 +292,11 @@ class CellSpace:
             graphs.append(graph)
         return graphs[0], graphs[1]
 
+    def _cells_of_networkx(
+        self, normal: networkx.MultiDiGraph, reduce: networkx.MultiDiGraph
+    ) -> tuple[Cell, Cell]:
+        return self._cell_of_networkx(normal, "normal"), self._cell_of_networkx(reduce, "reduce")
+
     def _cell_of_networkx(self, graph: networkx.MultiDiGraph, where: str) -> Cell:
         feeds: dict[Any, list[tuple[int, int, str]]] = {}
         for source, target, data in graph.edges(data=True):

@@ -250,11 +250,7 @@ class DartsSpace(CellSpace):
     def from_networkx(self, normal: networkx.MultiDiGraph, reduce: networkx.MultiDiGraph) -> str:
         """The text of two graphs as `to_networkx` makes them. Where edges have no ``pair``, a
         node's stand in the order of their sources."""
-        cells = [
-            self._cell_of_networkx(graph, where)
-            for graph, where in ((normal, "normal"), (reduce, "reduce"))
-        ]
-        return self.format(self._checked((), *cells))
+        return self.format(self._checked((), *self._cells_of_networkx(normal, reduce)))
 
 
 _space = DartsSpace(NAME)

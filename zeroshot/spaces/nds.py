@@ -139,12 +139,8 @@ class NdsSpace(CellSpace):
     ) -> str:
         """The text of two graphs as `to_networkx` makes them. Where edges have no ``pair``, a
         node's stand in the order of their sources."""
-        cells = [
-            self._cell_of_networkx(graph, where)
-            for graph, where in ((normal, "normal"), (reduce, "reduce"))
-        ]
         header = (number(width, 1, _MOST_WIDTH, "width"), number(depth, 1, _MOST_DEPTH, "depth"))
-        return self.format(self._checked(header, *cells))
+        return self.format(self._checked(header, *self._cells_of_networkx(normal, reduce)))
 
     # --- the whole space
 
