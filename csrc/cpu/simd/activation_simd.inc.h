@@ -16,12 +16,16 @@
 typedef __typeof__(__builtin_choose_expr(sizeof(real) == 4, (uint32_t)0, (uint64_t)0)) lane_bits;
 typedef lane_bits bit_lanes __attribute__((vector_size(ZS_VEC_BYTES)));
 
-enum { MANTISSA = sizeof(real) == 4 ? 23 : 52, BIAS = sizeof(real) == 4 ? 127 : 1023, SERIES = IS_FLOAT ? 7 : 13 };
+enum {
+    FRACTION_BITS = sizeof(real) == 4 ? 23 : 52,
+    EXPONENT_BIAS = sizeof(real) == 4 ? 127 : 1023,
+    SERIES = IS_FLOAT ? 7 : 13
+};
 
 /* Added to a small number, leaves its nearest integer in the lowest bits. */
 #define ROUNDER REAL(0x1.8p23, 0x1.8p52)
 
-INLINE vec power_of_two(vec rounded) { return (vec)(((bit_lanes)rounded + BIAS) << MANTISSA); }
+INLINE vec power_of_two(vec rounded) { return (vec)(((bit_lanes)rounded + EXPONENT_BIAS) << FRACTION_BITS); }
 
 /* e^(z + rest) = lower * upper * (1 + q): two factors, as 2^n may be smaller than the smallest normal number. */
 typedef struct exponential {
