@@ -99,13 +99,20 @@ ZS_PRINTF(1, 2) static wanted want(const char *format, ...) {
     return w;
 }
 
-/* Texts count stages and sub-blocks from 1. */
+/* Messages count stages and sub-blocks from 1, and are put together when one is needed, but for words. */
+static bool took(zs_reader *r, char c) {
+    const bool is_next = r->at < r->len && r->text[r->at] == c;
+    r->at += is_next;
+    return is_next;
+}
+
+static bool fails(zs_reader *r, size_t at, wanted w) { return zs_read_fail(r, at, w.text) == ZS_OK; }
+
 static bool read_macro(zs_reader *r, int stage, int *genes) {
     for (int i = 0; i < 3; i++) {
         const choices *const c = &MACROS[stage][i];
-        wanted w = want("',' and the %s of stage %d", c->name, stage + 1);
-        if (i > 0 && !zs_read_char(r, ',', w.text)) return false;
-        w = want("the %s of stage %d (%s)", c->name, stage + 1, c->listed);
+        if (i > 0 && !took(r, ',')) return fails(r, r->at, want("',' and the %s of stage %d", c->name, stage + 1));
+        const wanted w = want("the %s of stage %d (%s)", c->name, stage + 1, c->listed);
         const int at = zs_read_word(r, c->n, c->text, w.text);
         if (at < 0) return false;
         genes[i] = c->value[at];
@@ -134,26 +141,25 @@ static bool read_micro(zs_reader *r, int stage, int sub, int *micro) {
     };
     int value[N_FIELDS];
     size_t at[N_FIELDS];
-    wanted w;
     for (int i = 0; i < N_FIELDS; i++) {
-        w = want("'-' and the %s of sub-block %d of stage %d", fields[i].name, sub + 1, stage + 1);
-        if (i > 0 && !zs_read_char(r, '-', w.text)) return false;
+        const char *const name = fields[i].name;
+        if (i > 0 && !took(r, '-'))
+            return fails(r, r->at, want("'-' and the %s of sub-block %d of stage %d", name, sub + 1, stage + 1));
         at[i] = r->at;
-        w = want("the %s of sub-block %d of stage %d (%s)", fields[i].name, sub + 1, stage + 1, fields[i].listed);
+        const wanted w = want("the %s of sub-block %d of stage %d (%s)", name, sub + 1, stage + 1, fields[i].listed);
         value[i] = zs_read_word(r, fields[i].n, fields[i].words, w.text);
         if (value[i] < 0) return false;
     }
     const bool is_skip = value[OP2] == ZS_BURGER_SKIP;
-    for (int i = NORM1; is_skip && i < N_FIELDS; i++) {
-        if (value[i] == 0) continue;
-        w = want("skip as the %s of sub-block %d of stage %d, whose op2 is skip", fields[i].name, sub + 1, stage + 1);
-        return zs_read_fail(r, at[i], w.text) == ZS_OK;
-    }
-    if (!is_skip && (value[NORM1] == 0) == (value[NORM3] == 0)) {
-        w = want("%s as the norm3 of sub-block %d of stage %d, whose norm1 is %s",
-                 value[NORM1] ? "skip" : "BN, GN or LN", sub + 1, stage + 1, NORMS[value[NORM1]]);
-        return zs_read_fail(r, at[NORM3], w.text) == ZS_OK;
-    }
+    for (int i = NORM1; is_skip && i < N_FIELDS; i++)
+        if (value[i] != 0)
+            return fails(r, at[i],
+                         want("skip as the %s of sub-block %d of stage %d, whose op2 is skip", fields[i].name, sub + 1,
+                              stage + 1));
+    if (!is_skip && (value[NORM1] == 0) == (value[NORM3] == 0))
+        return fails(r, at[NORM3],
+                     want("%s as the norm3 of sub-block %d of stage %d, whose norm1 is %s",
+                          value[NORM1] ? "skip" : "BN, GN or LN", sub + 1, stage + 1, NORMS[value[NORM1]]));
     const zs_burger_sub s = {(zs_burger_op)value[OP2], (zs_burger_norm)value[NORM1], (zs_burger_norm)value[NORM3],
                              (zs_burger_act)value[ACT4]};
     *micro = micro_of(&s);
@@ -165,10 +171,11 @@ static bool read_flags(zs_reader *r, int stage, const char *what, const int *mic
     for (int j = 0; j < ZS_BURGER_SUBS; j++) {
         const char flag = is_passed(j, micros[j]) ? '0' : '1';
         const char *const why = flag == '0' ? "whose op2 is skip" : is_meat(j) ? "which is meat" : "which has an op2";
-        wanted w = want("',' and the %s of sub-block %d of stage %d", what, j + 1, stage + 1);
-        if (j > 0 && !zs_read_char(r, ',', w.text)) return false;
-        w = want("%c as the %s of sub-block %d of stage %d, %s", flag, what, j + 1, stage + 1, why);
-        if (!zs_read_char(r, flag, w.text)) return false;
+        if (j > 0 && !took(r, ','))
+            return fails(r, r->at, want("',' and the %s of sub-block %d of stage %d", what, j + 1, stage + 1));
+        if (!took(r, flag))
+            return fails(r, r->at,
+                         want("%c as the %s of sub-block %d of stage %d, %s", flag, what, j + 1, stage + 1, why));
     }
     return true;
 }
@@ -177,13 +184,14 @@ static bool read_stage(zs_reader *r, int stage, int *genes) {
     if (!read_macro(r, stage, genes)) return false;
     int *const micros = genes + 3;
     for (int j = 0; j < ZS_BURGER_SUBS; j++) {
-        const wanted w = want("'%c' and sub-block %d of stage %d", j ? '/' : ':', j + 1, stage + 1);
-        if (!zs_read_char(r, j ? '/' : ':', w.text) || !read_micro(r, stage, j, &micros[j])) return false;
+        const char c = j ? '/' : ':';
+        if (!took(r, c)) return fails(r, r->at, want("'%c' and sub-block %d of stage %d", c, j + 1, stage + 1));
+        if (!read_micro(r, stage, j, &micros[j])) return false;
     }
     static const char *const FLAGS[2] = {"residual", "layer scale"};
     for (int i = 0; i < 2; i++) {
-        const wanted w = want("':' and the %ss of stage %d", FLAGS[i], stage + 1);
-        if (!zs_read_char(r, ':', w.text) || !read_flags(r, stage, FLAGS[i], micros)) return false;
+        if (!took(r, ':')) return fails(r, r->at, want("':' and the %ss of stage %d", FLAGS[i], stage + 1));
+        if (!read_flags(r, stage, FLAGS[i], micros)) return false;
     }
     return true;
 }
