@@ -80,9 +80,11 @@ class Options:
     init : str
         One of ``torch`` (PyTorch's default), ``xavier_uniform``, ``xavier_normal``,
         ``kaiming_uniform``, ``kaiming_normal``, the last two with ``_fan_out``, ``orthogonal``,
-        ``normal`` (standard normal) and ``nasbench101``, with which the papers' networks of
+        ``normal`` (standard normal), ``nasbench101``, with which the papers' networks of
         NAS-Bench-101 redraw their weights (convolutions as ``kaiming_normal_fan_out``, linear
-        layers with deviation 0.01, biases 0). All but ``torch`` draw after its weights are drawn.
+        layers with deviation 0.01, biases 0), and ``burgerformer``, with which BurgerFormer redraws
+        its linear layers alone (normal with deviation 0.02, biases 0). All but ``torch`` draw after
+        its weights are drawn.
     weights : mapping of str to array_like, optional
         The caller's own weights by name (`zeroshot.weight_names`), OIHW; names that are left out
         are initialised. For a PyTorch ``state_dict`` see `zeroshot.from_state_dict`.

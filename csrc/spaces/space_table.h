@@ -15,6 +15,7 @@
     SPACE(nds_nasnet)           \
     SPACE(nds_amoeba)           \
     SPACE(super_nasbench201)    \
-    SPACE(super_darts)
+    SPACE(super_darts)          \
+    SPACE(burgerformer)
 
 #endif
