@@ -54,11 +54,9 @@ def spaces(args: argparse.Namespace) -> int:
         if hasattr(space, "OPS") and hasattr(space, "EDGES"):
             ops = ", ".join(f"{i} {op}" for i, op in enumerate(space.OPS))
             edges = ", ".join(e if isinstance(e, str) else f"{e[0]}>{e[1]}" for e in space.EDGES)
-            for key, line in (("OPS", ops), ("EDGES", edges)):
-                line = textwrap.fill(
-                    line, 96, initial_indent=f"  {key:7}", subsequent_indent=" " * 9
-                )
-                print("\n" * (key == "OPS") + line)
+            print()
+            for line in (f"OPS    {ops}", f"EDGES  {edges}"):
+                print(textwrap.fill(line, 96, initial_indent="  ", subsequent_indent=" " * 9))
     return 0
 
 
