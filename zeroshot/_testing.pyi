@@ -150,6 +150,64 @@ def relu_bwd(
     n0: int = 0,
     n1: int = -1,
 ) -> None: ...
+def activation_fwd(
+    table: str,
+    f: str,
+    x: Array,
+    y: Array,
+    *,
+    bn: Array | None = None,
+    group: int = 1,
+    n0: int = 0,
+    n1: int = -1,
+) -> None: ...
+def activation_bwd(
+    table: str,
+    f: str,
+    x: Array,
+    dy: Array,
+    dx: Array,
+    *,
+    bn: Array | None = None,
+    group: int = 1,
+    add: bool = False,
+    n0: int = 0,
+    n1: int = -1,
+) -> None: ...
+def activation_bwd2(
+    table: str,
+    f: str,
+    x: Array,
+    t: Array,
+    dy: Array,
+    dx: Array,
+    *,
+    bn: Array | None = None,
+    group: int = 1,
+    add: bool = False,
+    n0: int = 0,
+    n1: int = -1,
+) -> None: ...
+def multiply(
+    table: str,
+    a: Array,
+    b: Array,
+    y: Array,
+    *,
+    add: bool = False,
+    n0: int = 0,
+    n1: int = -1,
+) -> None: ...
+def multiply_sums(
+    table: str,
+    a: Array,
+    dy: Array,
+    db: Array,
+    *,
+    add: bool = False,
+    n0: int = 0,
+    n1: int = -1,
+) -> None: ...
 def max_pool_fwd(
     table: str,
     x: Array,

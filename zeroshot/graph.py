@@ -138,6 +138,34 @@ class Graph:
         """``max(x, 0)``; NaN stays."""
         return self._add("relu", [x], {}, name)
 
+    def relu6(self, x: Handle, *, name: str | None = None) -> Handle:
+        """``min(max(x, 0), 6)``; NaN stays, as in all of these."""
+        return self._add("relu6", [x], {}, name)
+
+    def sigmoid(self, x: Handle, *, name: str | None = None) -> Handle:
+        """``1 / (1 + exp(-x))``."""
+        return self._add("sigmoid", [x], {}, name)
+
+    def silu(self, x: Handle, *, name: str | None = None) -> Handle:
+        """``x sigmoid(x)``, or Swish."""
+        return self._add("silu", [x], {}, name)
+
+    def hard_sigmoid(self, x: Handle, *, name: str | None = None) -> Handle:
+        """``relu6(x + 3) / 6``."""
+        return self._add("hard_sigmoid", [x], {}, name)
+
+    def hard_swish(self, x: Handle, *, name: str | None = None) -> Handle:
+        """``x relu6(x + 3) / 6``."""
+        return self._add("hard_swish", [x], {}, name)
+
+    def gelu(self, x: Handle, *, name: str | None = None) -> Handle:
+        """``x P(X < x)`` for a normal X: the exact one, by the error function."""
+        return self._add("gelu", [x], {}, name)
+
+    def tanh(self, x: Handle, *, name: str | None = None) -> Handle:
+        """The hyperbolic tangent."""
+        return self._add("tanh", [x], {}, name)
+
     def max_pool(
         self,
         x: Handle,
@@ -176,6 +204,11 @@ class Graph:
         """Sum of one or more, each times its coefficient (1 unless given)."""
         coefs = None if coef is None else tuple(float(c) for c in coef)
         return self._add("add", xs, {}, name, coefs)
+
+    def multiply(self, a: Handle, b: Handle, *, name: str | None = None) -> Handle:
+        """Product, element by element. `b` is of `a`'s shape or has one channel, row or column
+        that stands for all of `a`'s: (C, 1, 1) weighs channels, (1, H, W) pixels."""
+        return self._add("multiply", [a, b], {}, name)
 
     def concat(self, *xs: Handle, name: str | None = None) -> Handle:
         """Channels of all, one after the other."""

@@ -187,8 +187,11 @@ int zs_builder_add(zs_builder *b, zs_op_kind kind, const char *name, int n_input
     }
     const int arity = zs_op_arity(kind);
     if (arity == ZS_ANY ? n_inputs < 1 : n_inputs != arity) {
-        zs_fail(&b->err, ZS_EINVAL, "node '%s': %s takes %s input%s, got %d", name, zs_op_name(kind),
-                arity == ZS_ANY ? "at least one" : "one", arity == ZS_ANY ? "" : " only", n_inputs);
+        zs_fail(&b->err, ZS_EINVAL, "node '%s': %s takes %s, got %d", name, zs_op_name(kind),
+                arity == ZS_ANY ? "at least one input"
+                : arity == 2    ? "two inputs"
+                                : "one input only",
+                n_inputs);
         return -1;
     }
     zs_shape first = {0, 0, 0};
@@ -211,7 +214,8 @@ int zs_builder_add(zs_builder *b, zs_op_kind kind, const char *name, int n_input
         .op = kind, .n_inputs = n_inputs, .first_input = b->n_inputs, .attrs = attrs ? *attrs : zs_attrs_default()};
     memcpy(node.name, name, strlen(name) + 1);
     node.flat = kind == ZS_OP_GLOBAL_AVG_POOL || kind == ZS_OP_LINEAR;
-    for (int i = 0; i < n_inputs; i++) node.flat = node.flat || b->nodes[inputs[i]].flat;
+    const int n_whole = kind == ZS_OP_MULTIPLY ? 1 : n_inputs; /* a factor by channel leaves maps what they are */
+    for (int i = 0; i < n_whole; i++) node.flat = node.flat || b->nodes[inputs[i]].flat;
     if (op->infer(&node.attrs, n_inputs, shapes, &node.shape, &local) != ZS_OK) {
         zs_fail(&b->err, local.status, "node '%s' (%s): %s", name, zs_op_name(kind), local.text);
         goto fail;

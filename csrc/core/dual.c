@@ -73,6 +73,22 @@ static void add_layer_tangent(maker *m, int i) {
     for (int k = 0; k < 2; k++) add_input(m, sum, parts[k], 1.0);
 }
 
+/* a_dot b + a b_dot */
+static void add_product_tangent(maker *m, int i) {
+    const int *in = inputs_of(m, i);
+    const zs_shape shape = m->from->nodes[i].shape;
+    int parts[2], n_parts = 0;
+    for (int k = 0; k < 2; k++) {
+        if (m->tangent[in[k]] < 0) continue;
+        zs_node *c = add_node(m, i, ZS_OP_MULTIPLY, shape);
+        for (int j = 0; j < 2; j++) add_input(m, c, j == k ? m->tangent[in[j]] : m->copy[in[j]], 1.0);
+        parts[n_parts++] = last(m);
+    }
+    if (n_parts < 2) return;
+    zs_node *sum = add_node(m, i, ZS_OP_ADD, shape);
+    for (int k = 0; k < 2; k++) add_input(m, sum, parts[k], 1.0);
+}
+
 /* (x, x_dot), or x_dot alone where statistics do not depend on x. */
 static void add_bn_tangent(maker *m, int i) {
     const zs_node *n = &m->from->nodes[i];
@@ -126,7 +142,12 @@ static void add_tangent(maker *m, int i) {
         m->tangent[i] = m->gate[x];
         return;
     case ZS_OP_MAX_POOL: add_gate(m, i, ZS_OP_MAX_POOL_GATE); break;
-    default: add_linear_tangent(m, i);
+    case ZS_OP_MULTIPLY: add_product_tangent(m, i); break;
+    default:
+        if (zs_is_activation(n->op))
+            m->nodes[add_gate(m, i, ZS_OP_ACTIVATION_TANGENT)].attrs.of = n->op;
+        else
+            add_linear_tangent(m, i);
     }
     m->tangent[i] = last(m);
 }

@@ -37,6 +37,7 @@ typedef struct zs_attrs {
     bool bn_stays;          /* batch_norm: also where a score asks for a network without */
     int stride;             /* zero */
     int primal;             /* batch_norm_tangent: the batch norm whose tangent it is */
+    zs_op_kind of;          /* activation_tangent: the activation whose tangent it is */
 } zs_attrs;
 
 typedef enum zs_role {

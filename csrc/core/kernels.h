@@ -83,6 +83,14 @@ typedef struct zs_kernels {
 
     void (*relu_fwd)(zs_shape s, int n0, int n1, const zs_view *x, const zs_view *y);
     void (*relu_bwd)(zs_shape s, int n0, int n1, const zs_view *y, const zs_view *dy, const zs_view *dx, bool add);
+    /* f: ZS_OP_RELU6 to ZS_OP_TANH. x is read through a batch norm where bn is given, as zs_term says.
+       y = f(x); dx = f'(x) dy; dx = f''(x) t dy. What a factor of 0 stops is 0, whatever dy is, where f is made of lines. */
+    void (*activation_fwd)(zs_op_kind f, zs_shape s, int n0, int n1, int group, const zs_view *x, const void *bn,
+                           const zs_view *y);
+    void (*activation_bwd)(zs_op_kind f, zs_shape s, int n0, int n1, int group, const zs_view *x, const void *bn,
+                           const zs_view *dy, const zs_view *dx, bool add);
+    void (*activation_bwd2)(zs_op_kind f, zs_shape s, int n0, int n1, int group, const zs_view *x, const void *bn,
+                            const zs_view *t, const zs_view *dy, const zs_view *dx, bool add);
     void (*max_pool_fwd)(const zs_pool *d, int n0, int n1, const zs_view *x, const zs_view *y);
     void (*max_pool_bwd)(const zs_pool *d, int n0, int n1, const zs_view *x, const zs_view *dy, const zs_view *dx,
                          bool add);
@@ -95,6 +103,13 @@ typedef struct zs_kernels {
     void (*sum_fwd)(zs_shape s, int n0, int n1, int group, int n_terms, const zs_term *terms, const zs_view *y);
     /* y = coef * x or, if `add`, y += coef * x; x*0 keeps NaN */
     void (*scale)(zs_shape s, int n0, int n1, const zs_view *x, double coef, const zs_view *y, bool add);
+    /* y = a * b of s; b has s.C channels or, if `one_channel`, one; strides of 0 repeat its rows or columns */
+    void (*multiply)(zs_shape s, int n0, int n1, const zs_view *a, const zs_view *b, bool one_channel, const zs_view *y,
+                     bool add);
+    /* db = sum of a * dy over the axes that db has once: those where its shape t differs from s; runs of up to 128
+       products may add up in real, all else in double */
+    void (*multiply_sums)(zs_shape s, zs_shape t, int n0, int n1, const zs_view *a, const zs_view *dy,
+                          const zs_view *db, bool add);
     void (*fill_zero)(zs_shape s, int n0, int n1, const zs_view *y);
 
     /* Losses of single samples (double) and dlogits = dloss/dlogits * weight. */

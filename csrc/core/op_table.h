@@ -1,7 +1,9 @@
 /* THE list of ops, one line each: enum, names, arity checks, Python listing and test parameters come from here.
-   To add one: a line here and csrc/ops/<file>.c, which defines `const zs_op zs_op_<file>`. */
+   To add one: a line here and csrc/ops/<file>.c, which defines `const zs_op zs_op_<file>` (activation.c: RELU6 to TANH). */
 #ifndef ZS_OP_TABLE_H
 #define ZS_OP_TABLE_H
+#include <stdbool.h>
+
 #define ZS_ANY (-1) /* any number of inputs from one up */
 
 /* NAME, file, inputs */
@@ -10,10 +12,18 @@
     OP(LINEAR, linear, 1)                        \
     OP(BATCH_NORM, batch_norm, 1)                \
     OP(RELU, relu, 1)                            \
+    OP(RELU6, relu6, 1)                          \
+    OP(SIGMOID, sigmoid, 1)                      \
+    OP(SILU, silu, 1)                            \
+    OP(HARD_SIGMOID, hard_sigmoid, 1)            \
+    OP(HARD_SWISH, hard_swish, 1)                \
+    OP(GELU, gelu, 1)                            \
+    OP(TANH, tanh, 1)                            \
     OP(MAX_POOL, max_pool, 1)                    \
     OP(AVG_POOL, avg_pool, 1)                    \
     OP(GLOBAL_AVG_POOL, global_avg_pool, 1)      \
     OP(ADD, add, ZS_ANY)                         \
+    OP(MULTIPLY, multiply, 2)                    \
     OP(CONCAT, concat, ZS_ANY)                   \
     OP(ZERO, zero, 1)                            \
     OP(IDENTITY, identity, 1)                    \
@@ -25,6 +35,7 @@
 #define ZS_TANGENT_OP_TABLE(OP)                        \
     OP(BATCH_NORM_TANGENT, batch_norm_tangent, ZS_ANY) \
     OP(RELU_GATE, relu_gate, 2)                        \
+    OP(ACTIVATION_TANGENT, activation_tangent, 2)      \
     OP(MAX_POOL_GATE, max_pool_gate, 2)
 
 #define ZS_ALL_OP_TABLE(OP) ZS_OP_TABLE(OP) ZS_TANGENT_OP_TABLE(OP)
@@ -37,5 +48,8 @@ typedef enum zs_op_kind {
         ZS_N_OP_KINDS,
     ZS_N_PUBLIC_OP_KINDS = ZS_OP_BATCH_NORM_TANGENT
 } zs_op_kind;
+
+/* What one kernel does for all of activation.c. */
+static inline bool zs_is_activation(zs_op_kind op) { return op >= ZS_OP_RELU6 && op <= ZS_OP_TANH; }
 
 #endif

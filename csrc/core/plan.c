@@ -51,12 +51,14 @@ static void find_live(zs_planner *q) {
     for (int i = 1; i < g->n_nodes; i++) {
         const zs_node *n = node_of(q, i);
         const int *in = zs_node_inputs(g, i);
-        bool all_zero = true;
+        bool all_zero = true, any_zero = false;
         for (int j = 0; j < n->n_inputs; j++) {
             all_zero = all_zero && q->zero[in[j]];
+            any_zero = any_zero || q->zero[in[j]];
             path[i] = path[i] || (path[in[j]] && n->op != ZS_OP_ZERO);
         }
         if (has_trait(q, i, ZS_TANGENT)) all_zero = q->zero[in[n->n_inputs - 1]];
+        if (n->op == ZS_OP_MULTIPLY) all_zero = any_zero;
         const bool keeps = is_identity_bn(q, n) || has_trait(q, i, ZS_TANGENT) ||
                            (has_trait(q, i, ZS_KEEPS_ZERO) && tensor_is_zero(q, n->tensors[ZS_ROLE_BIAS]) &&
                             tensor_is_zero(q, n->tensors[ZS_ROLE_BETA]) &&

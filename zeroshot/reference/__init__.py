@@ -15,7 +15,7 @@ Examples
 2.0
 """
 
-from . import ops, tangents
+from . import ops, pointwise, tangents
 from .activations import (
     agreement,
     linear_regions,
@@ -186,6 +186,7 @@ __all__ = [
     "params_all",
     "params_weights",
     "plain",
+    "pointwise",
     "relu_bits",
     "relu_nodes",
     "run",

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
-from . import tangents
+from . import pointwise, tangents
 from .nodes import STATISTICS, Array, Node, backward_node, forward_node, geometry, window
 from .passes import Forward, Loss, forward, logit_seed
 
@@ -56,6 +56,10 @@ def _tangent(
             return tangents.relu_tangent(xs[0], xs_dot[0])
         case "max_pool":
             return tangents.max_pool_tangent(xs[0], xs_dot[0], **window(a))
+        case op if op in pointwise.ACTIVATIONS:
+            return pointwise.activation_tangent(op, xs[0], xs_dot[0])
+        case "multiply":
+            return pointwise.multiply_tangent(xs[0], xs[1], xs_dot[0], xs_dot[1])
         case _:  # linear in its inputs
             return forward_node(node, xs_dot, w)
 
@@ -113,6 +117,16 @@ def _backward_tangent(
                 eps=a["eps"],
             )
             return [dx_dot], {"gamma": dg_dot, "beta": db_dot}
+        case op if op in pointwise.ACTIVATIONS:
+            dx_dot = pointwise.activation_backward_tangent(
+                op, xs[0], dy, x_dot=xs_dot[0], dy_dot=dy_dot
+            )
+            return [dx_dot], {}
+        case "multiply":
+            a_dot, b_dot = xs_dot
+            return pointwise.multiply_backward_tangent(
+                xs[0], xs[1], dy, a_dot=a_dot, b_dot=b_dot, dy_dot=dy_dot
+            ), {}
         case _:  # linear in dy, and x only says where
             return backward_node(node, xs, w, dy_dot)
 

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from . import ops
+from . import ops, pointwise
 
 __all__ = [
     "STATISTICS",
@@ -72,6 +72,8 @@ def forward_node(node: Node, xs: Sequence[Array], w: Mapping[str, Array]) -> Arr
             return ops.identity(xs[0])
         case "relu":
             return ops.relu(xs[0])
+        case op if op in pointwise.ACTIVATIONS:
+            return pointwise.activation(op, xs[0])
         case "max_pool":
             return ops.max_pool(xs[0], **window(a))
         case "avg_pool":
@@ -81,6 +83,8 @@ def forward_node(node: Node, xs: Sequence[Array], w: Mapping[str, Array]) -> Arr
             return ops.global_avg_pool(xs[0])
         case "add":
             return ops.add(xs, a["coef"])
+        case "multiply":
+            return pointwise.multiply(xs[0], xs[1])
         case "concat":
             return ops.concat(xs)
         case "zero":
@@ -118,6 +122,8 @@ def backward_node(
             return [dx], {"gamma": dg, "beta": db}
         case "relu":
             return [ops.relu_backward(xs[0], dy)], {}
+        case op if op in pointwise.ACTIVATIONS:
+            return [pointwise.activation_backward(op, xs[0], dy)], {}
         case "max_pool":
             return [ops.max_pool_backward(xs[0], dy, **window(a))], {}
         case "avg_pool":
@@ -127,6 +133,8 @@ def backward_node(
             return [ops.global_avg_pool_backward(xs[0], dy)], {}
         case "add":
             return ops.add_backward(dy, a["coef"]), {}
+        case "multiply":
+            return pointwise.multiply_backward(xs[0], xs[1], dy), {}
         case "concat":
             return ops.concat_backward(xs, dy), {}
         case "zero":

@@ -9,6 +9,8 @@
 #include "cpu/simd/winograd_simd.inc.h"
 
 #include "cpu/simd/conv2d_algo.inc.h"
+#include "cpu/simd/activation_simd.inc.h"
+#include "cpu/simd/multiply_simd.inc.h"
 #include "cpu/simd/norm_simd.inc.h"
 #include "cpu/simd/sum_simd.inc.h"
 
@@ -26,6 +28,7 @@ void ZS_ISA(zs_kernels_fill)(zs_kernels *t) {
     SLOT(conv2d_algo), SLOT(conv2d_fwd), SLOT(conv2d_bwd_x), SLOT(conv2d_bwd_w), SLOT(conv2d_bwd);
     SLOT(bn_stats), SLOT(bn_fwd), SLOT(bn_bwd_sums), SLOT(bn_bwd_x), SLOT(relu_fwd), SLOT(relu_bwd);
     SLOT(max_pool_fwd), SLOT(max_pool_bwd), SLOT(avg_pool_fwd), SLOT(avg_pool_bwd), SLOT(gap_fwd), SLOT(gap_bwd);
+    SLOT(activation_fwd), SLOT(activation_bwd), SLOT(activation_bwd2), SLOT(multiply), SLOT(multiply_sums);
     SLOT(sum_fwd), SLOT(scale), SLOT(fill_zero);
     SLOT(join), SLOT(moments), SLOT(signs), SLOT(histogram), SLOT(positive_bits), SLOT(product_sums), SLOT(hamming),
         SLOT(dot);
