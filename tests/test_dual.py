@@ -4,6 +4,7 @@ PyTorch, and themselves however they are planned and run."""
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,7 +16,7 @@ from zeroshot import _core, _testing, reference
 
 from .ops.oracle import USABLE, Array, Node, build, conv, every_table, head, run_core
 from .reference.small import Net, batch, every_op, usual
-from .test_plan import ALIGN, SHAPE, networks, options, plan
+from .test_plan import ALIGN, SHAPE, any_networks, networks, options, plan
 
 # Both sides round in float64, as in tests/reference/common.py: relative to the tensor's largest
 # entry, and to the network's or to 1: sums may cancel.
@@ -133,6 +134,24 @@ def every_branch() -> Net:
     return net
 
 
+def with_activation(f: str) -> Net:
+    """Behind batch norms that it reads through, images, itself; beside gates."""
+    net = Net((3, 6, 6), seed=6)
+    a = net.step(f, net.bn(net.conv(4)))
+    b = net.step(f, net.bn(net.conv(4, a, groups=4)))
+    gate = net.step("sigmoid", net.conv(4, net.step(f, net.conv(2, net.step("global_avg_pool", b),
+        kernel=(1, 1), padding=(0, 0), bias=True)), kernel=(1, 1), padding=(0, 0)))  # fmt: skip
+    c = net.multiply(b, gate)
+    both = net.bn(net.add(net.step(f, c), net.bn(net.conv(4, c)), a))
+    spot = net.step("tanh", net.conv(1, both))
+    d = net.multiply(net.multiply(both, spot), net.step(f, both))
+    net.add(d, net.step(f, net.step(f, d)))
+    net.step("global_avg_pool")
+    net.step(f, net.linear(5, bias=True))
+    net.linear(4, bias=True)
+    return net
+
+
 NETS: dict[str, Callable[[], Net]] = {
     "every_op": every_op,
     "every_branch": every_branch,
@@ -141,7 +160,7 @@ NETS: dict[str, Callable[[], Net]] = {
     "no_relu": lambda: usual(relu=False),
     "biased": lambda: usual(bias=True),
     "blocked": lambda: usual(blocked=True, bias=True),
-}
+} | {f: partial(with_activation, f) for f in reference.pointwise.ACTIVATIONS}
 every_net = pytest.mark.parametrize("make", NETS.values(), ids=NETS)
 
 
@@ -169,6 +188,30 @@ def test_product_of_random_network_matches_reference(
     p = problem(SHAPE, uncancelled(nodes), seed=seed)
     got, _ = p.product(table=table, dead=dead, recompute=recompute)
     assert_products(got, p.expected())
+
+
+@settings(max_examples=150)
+@given(
+    nodes=networks(activations=True),
+    table=st.sampled_from(USABLE),
+    dead=st.booleans(),
+    recompute=st.sampled_from([0, 1, 2]),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_gradient_and_product_of_random_network_with_activations_match_reference(
+    nodes: list[Node], table: str, dead: bool, recompute: int, seed: int
+) -> None:
+    p = problem(SHAPE, uncancelled(nodes), seed=seed)
+    got, _ = p.product(table=table, dead=dead, recompute=recompute)
+    assert_products(got, p.expected())
+    how: dict[str, Any] = {"table": table, "dead": dead, "recompute": recompute}
+    gradients = run_core(
+        p.graph, p.weights, p.x, p.y, group_size=len(p.y), loss="cross_entropy", **how
+    )["gradients"]
+    want = reference.run(p.graph.nodes(), p.weights, p.x, p.y).gradients
+    assert_products(
+        {name: g[0] for name, g in gradients.items()}, {k: g[0] for k, g in want.items()}
+    )
 
 
 @every_net
@@ -316,7 +359,7 @@ def test_threads_and_recomputing_do_not_change_a_bit(make: Callable[[], Net]) ->
 
 
 @settings(max_examples=100)
-@given(nodes=networks(), how=options)
+@given(nodes=any_networks, how=options)
 def test_storages_of_dual_graphs_are_apart(nodes: list[Node], how: dict[str, Any]) -> None:
     how = how | {"all_params": False}
     p = plan(nodes, dual=True, **how)
@@ -342,6 +385,6 @@ def test_dead_work_has_no_tangent() -> None:
 
 
 def test_ops_of_tangents_are_not_public() -> None:
-    for op in ("relu_gate", "max_pool_gate", "batch_norm_tangent"):
+    for op in ("relu_gate", "max_pool_gate", "batch_norm_tangent", "activation_tangent"):
         with pytest.raises(ValueError, match="unknown operation"):
             _core.GraphBuilder(3, 8, 8).add(op, "g", [0, 0], {}, None)

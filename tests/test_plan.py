@@ -30,6 +30,8 @@ from .ops.oracle import (
 
 ALIGN = 64
 SHAPE = (2, 8, 8)
+ACTIVATIONS = reference.pointwise.ACTIVATIONS
+GATES = ["sigmoid", "hard_sigmoid", "tanh"]
 KINDS = {"skip", "fill", "view", "lazy", "run"}
 
 
@@ -37,11 +39,12 @@ KINDS = {"skip", "fill", "view", "lazy", "run"}
 
 
 @st.composite
-def networks(draw: st.DrawFn, *, batch_norm: bool = True) -> list[Node]:
+def networks(draw: st.DrawFn, *, batch_norm: bool = True, activations: bool = False) -> list[Node]:
     """A network over SHAPE that ends on 4 x 4 pixels, whose mean is exact.
 
     Anything may read anything of its size, so that values have several readers and some have none;
-    at most four convolutions follow each other, which keeps integers below 2^53.
+    at most four convolutions follow each other, which keeps integers below 2^53. With `activations`
+    values are no integers; what multiplies is below 1, so that they do not grow.
     """
     nodes: list[Node] = []
     channels, sizes, depth = [SHAPE[0]], [8], [0]  # of every node from the image on
@@ -70,6 +73,7 @@ def networks(draw: st.DrawFn, *, batch_norm: bool = True) -> list[Node]:
     def grow(size: int, most: int) -> None:
         ops = ["conv2d", "relu", "relu", "identity", "add", "add", "concat", "zero"]
         ops += ["max_pool", "avg_pool", "slice_channels"]
+        ops += [*ACTIVATIONS, *["multiply"] * 4] * activations
         for _ in range(draw(st.integers(1, 7))):
             op = draw(st.sampled_from(ops + ["batch_norm"] * (2 * batch_norm)))
             x = of(size)
@@ -95,6 +99,19 @@ def networks(draw: st.DrawFn, *, batch_norm: bool = True) -> list[Node]:
                 add(op, [x], channels[x], size, affine=draw(st.booleans()), mode=mode)
             elif op == "zero":
                 add(op, [x], channels[x], size, stride=1)
+            elif op == "multiply":
+                gate, source = draw(st.sampled_from(GATES)), of(size)
+                by_channel = draw(st.sampled_from([None, True, False]))
+                if by_channel is None:  # both read what batch norms give
+                    source = of(size, channels[x])
+                elif by_channel:
+                    add("global_avg_pool", [of(size, channels[x])], channels[x], 1)
+                    source = len(nodes)
+                else:
+                    add("slice_channels", [source], 1, size, channels=1)
+                    source = len(nodes)
+                add(gate, [source], channels[source], sizes[source])
+                add(op, [x, len(nodes)], channels[x], size)
             elif op == "slice_channels":
                 few = draw(st.integers(1, channels[x]))
                 add(op, [x], few, size, channels=few)
@@ -122,6 +139,8 @@ def plan(nodes: list[Node], **options: Any) -> _testing.PlanDict:
     return _testing.plan_info((SHAPE, tuples), **options)
 
 
+any_networks = st.one_of(networks(), networks(activations=True))
+
 options = st.fixed_dictionaries(
     {
         "group_size": st.integers(1, 9),
@@ -139,7 +158,7 @@ options = st.fixed_dictionaries(
 
 
 @settings(max_examples=100)
-@given(nodes=networks(), how=options)
+@given(nodes=any_networks, how=options)
 def test_storages_that_live_together_are_apart(nodes: list[Node], how: dict[str, Any]) -> None:
     p = plan(nodes, **how)
     assert p["disjoint"]
@@ -163,7 +182,7 @@ def test_storages_that_live_together_are_apart(nodes: list[Node], how: dict[str,
 
 
 @settings(max_examples=30)
-@given(nodes=networks(), how=options)
+@given(nodes=any_networks, how=options)
 def test_plan_is_a_function_of_its_arguments(nodes: list[Node], how: dict[str, Any]) -> None:
     p = plan(nodes, **how)
     assert p == plan(nodes, **how)
@@ -175,7 +194,7 @@ def test_plan_is_a_function_of_its_arguments(nodes: list[Node], how: dict[str, A
 
 
 @settings(max_examples=30)
-@given(nodes=networks(), how=options)
+@given(nodes=any_networks, how=options)
 def test_macs_are_those_of_the_layers_that_run(nodes: list[Node], how: dict[str, Any]) -> None:
     p = plan(nodes, **how)
     graph = build(SHAPE, nodes)
@@ -215,6 +234,29 @@ def test_batch_norm_is_read_by_sums_without_being_stored() -> None:
     ]
     assert kinds(nodes) == ["run", "lazy", "run", "run"]
     assert kinds([*nodes, conv("c", 2, 4), ("add", "t", [4, 5], {})])[1] == "run"
+
+
+@pytest.mark.parametrize("f", ACTIVATIONS)
+def test_batch_norm_is_read_by_activations_without_being_stored(f: str) -> None:
+    nodes: list[Node] = [conv("a", 0, 4), ("batch_norm", "bn", [1], {}), (f, "f", [2], {})]
+    assert kinds(nodes) == ["run", "lazy", "run"]
+    assert kinds([*nodes, ("add", "s", [2, 3], {}), (f, "g", [2], {})])[1] == "lazy"
+    assert kinds([*nodes, conv("b", 2, 4), ("add", "s", [3, 4], {})])[1] == "run"
+
+
+def test_activations_are_made_again_from_what_convolutions_wrote() -> None:
+    """A layer more keeps its convolution's output and its activation, or the former alone."""
+
+    def pool(depth: int, recompute: int) -> float:
+        nodes: list[Node] = []
+        for i in range(0, 3 * depth, 3):
+            nodes += [conv(f"c{i}", i, SHAPE[0], 3), ("batch_norm", f"n{i}", [i + 1], {})]
+            nodes += [("silu", f"f{i}", [i + 2], {})]
+        how: dict[str, Any] = {"group_size": 16, "n_groups": 1, "backward": True, "float64": True}
+        found = plan([*nodes, *head(len(nodes))], **how, recompute=recompute)
+        return found["pool_bytes"] / (16 * 8 * int(np.prod(SHAPE)))
+
+    assert [round(pool(9, r) - pool(6, r), 1) for r in (0, 1)] == [6, 3]
 
 
 def test_views_copy_nothing() -> None:

@@ -304,7 +304,7 @@ static void place_gradients(zs_planner *q) {
             continue;
         }
         if (np->kind == ZS_NODE_VIEW) continue; /* below, when its source has a place */
-        /* a lazy batch norm is read by sums only; each edge that names it counts as a reader of its source */
+        /* a lazy batch norm that one sum alone reads has the sum's gradient; what else reads it makes one */
         if (np->kind == ZS_NODE_LAZY) {
             int n_sums = 0, sum = -1;
             double coef = 0;
@@ -315,7 +315,7 @@ static void place_gradients(zs_planner *q) {
                         sum = k;
                         coef = g->coefs[node_of(q, k)->first_input + j];
                     }
-            if (n_sums == 1 && coef == 1.0 && p->nodes[sum].wants_grad)
+            if (n_sums == 1 && coef == 1.0 && node_of(q, sum)->op == ZS_OP_ADD && p->nodes[sum].wants_grad)
                 np->grad = p->nodes[sum].grad;
             else
                 np->grad = dense(q, n->shape);

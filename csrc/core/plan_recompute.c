@@ -1,6 +1,6 @@
 /* Which values backward does not find where forward left them, but has made again: less memory for more time.
 
-   Sums     sums, averages and batch norms of values that backward reads anyway (those that convolutions wrote) cost one
+   Sums     sums, averages, activations and batch norms of values that backward reads anyway (those that convolutions wrote) cost one
             pass to make again. No convolution is repeated.
    All      whatever lies between checkpoints, convolutions too: about one more forward pass. Checkpoints are nodes that
             every path crosses (in a dual graph a node and its tangent), such as the output of a cell, chosen to balance their bytes against those of the longest
@@ -29,7 +29,7 @@ static bool may_go(const zs_planner *q, int i) {
 static bool is_cheap(const zs_planner *q, int i) {
     const zs_op_kind op = node_of(q, i)->op;
     return op == ZS_OP_ADD || op == ZS_OP_BATCH_NORM || op == ZS_OP_AVG_POOL || op == ZS_OP_BATCH_NORM_TANGENT ||
-           op == ZS_OP_RELU_GATE;
+           op == ZS_OP_RELU_GATE || zs_is_activation(op);
 }
 
 enum { MAX_REMADE = 4 }; /* nodes that one value may need made again, itself included; a gate needs two values */

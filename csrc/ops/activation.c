@@ -37,7 +37,7 @@ static void backward(const zs_call *c, const zs_block *b, void *scratch) {
 #define ACTIVATION(op, keeps_zero)                                    \
     const zs_op zs_op_##op = {.name = #op,                            \
                               .arity = 1,                             \
-                              .traits = ZS_BWD_READS_IN | keeps_zero, \
+                              .traits = ZS_READS_BN | ZS_BWD_READS_IN | keeps_zero, \
                               .infer = infer,                         \
                               .forward = forward,                     \
                               .backward = backward}
@@ -69,7 +69,7 @@ static void tangent_backward(const zs_call *c, const zs_block *b, void *scratch)
 const zs_op zs_op_activation_tangent = {
     .name = "activation_tangent",
     .arity = 2,
-    .traits = ZS_TANGENT | ZS_BWD_READS_IN,
+    .traits = ZS_READS_BN | ZS_TANGENT | ZS_BWD_READS_IN,
     .infer = infer,
     .forward = tangent_forward,
     .backward = tangent_backward,

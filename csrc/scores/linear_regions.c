@@ -1,5 +1,5 @@
 /* Linear regions (TE-NAS, Chen et al., ICLR 2021): how many different patterns of on and off units, over all
-   ReLUs on maps, the images of a batch have: 1 to n, and 1 without a ReLU.
+   ReLUs on maps, the images of a batch have: 1 to n, and 1 without a ReLU, undefined if the network bends otherwise.
 
    Images are split into classes of equal patterns, ReLU by ReLU; an image alone in its class stays so, and once all are
    nothing is looked at any more. */
@@ -72,6 +72,7 @@ static void look(const zs_score_run *run, void *state, const zs_look *look) {
 static void finish(zs_score_run *run, const zs_finish *f) {
     const memory *m = f->memory;
     run->value = m->begun ? m->n_classes : 1;
+    if (!m->begun && zs_has_other_activation(run->graph)) zs_undefined(run, "no_relu");
 }
 
 const zs_score zs_score_linear_regions = {

@@ -1,5 +1,5 @@
 /* MeCo (Jiang et al., NeurIPS 2023): the smallest eigenvalue of the correlation of the channels of one image,
-   C x C over its pixels, summed over the outputs of convolutions, batch norms, ReLUs and pools with a window. Entries of
+   C x C over its pixels, summed over the outputs of convolutions, batch norms, activations and pools with a window. Entries of
    channels without variance are 0. With m channels given (MeCo_opt), C > m: of m random ones, times C / m.
 
    The matrix is positive semidefinite, so what is known to be singular has a smallest eigenvalue of exactly 0 here: more
@@ -27,7 +27,7 @@ static unsigned watch(const zs_score_run *run, int node) {
     case ZS_OP_AVG_POOL: return ZS_WATCH_VALUE;
     case ZS_OP_BATCH_NORM:
     case ZS_OP_RELU: return ZS_WATCH_INPUT;
-    default: return 0;
+    default: return zs_is_activation(run->graph->nodes[node].op) ? ZS_WATCH_VALUE : 0;
     }
 }
 

@@ -5,8 +5,17 @@
 
 #include "scores/score.h"
 
-/* A ReLU on maps; those behind the global pool are left out, as released code does by asking for four axes. */
-static inline bool zs_is_map_relu(const zs_node *n) { return n->op == ZS_OP_RELU && !n->flat; }
+/* A ReLU on maps, ReLU6 too; those behind the global pool are left out, as released code does by asking for four axes. */
+static inline bool zs_is_map_relu(const zs_node *n) {
+    return (n->op == ZS_OP_RELU || n->op == ZS_OP_RELU6) && !n->flat;
+}
+
+/* Whether the network bends otherwise: without a ReLU it has no patterns then, and is not linear either. */
+static inline bool zs_has_other_activation(const zs_graph *g) {
+    for (int i = 1; i < g->n_nodes; i++)
+        if (zs_is_activation(g->nodes[i].op) && g->nodes[i].op != ZS_OP_RELU6) return true;
+    return false;
+}
 
 /* Words that one image's bits take at most, whatever the memory layout. */
 size_t zs_relu_words(zs_shape s);

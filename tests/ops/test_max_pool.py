@@ -66,6 +66,13 @@ CASES = [
     Pool((1, 1), (1, 1), (0, 0), (1, 1, 1, 1)),
     Pool((3, 3), (1, 1), (1, 1), (1, 1, 2, 33)),
     Pool((4, 4), (3, 2), (2, 2), (1, 5, 6, 16)),
+    *(
+        Pool((k, k), (stride, stride), (k // 2, k // 2) if k % 2 else (0, 0), (1, 9, 8, c))
+        for k, c in ((2, 16), (3, 5), (5, 17), (7, 20))
+        for stride in (1, 2)
+    ),
+    Pool((5, 5), (1, 1), (0, 0), (1, 6, 8, 9)),
+    Pool((7, 7), (2, 2), (0, 0), (1, 10, 9, 33)),
 ]
 every_case = pytest.mark.parametrize("case", CASES, ids=str)
 

@@ -112,6 +112,9 @@ class Net:
         coefficients = [1.0] * len(sources) if coef is None else coef
         return self._append("add", list(sources), {"coef": coefficients}, {})
 
+    def multiply(self, a: int, b: int) -> int:
+        return self._append("multiply", [a, b], {}, {})
+
     def concat(self, *sources: int) -> int:
         return self._append("concat", list(sources), {}, {})
 
@@ -119,7 +122,7 @@ class Net:
         return self._append("zero", [self._from(source)], {"stride": stride}, {})
 
     def step(self, op: str, source: int | None = None) -> int:
-        """relu, identity, shift or global_avg_pool."""
+        """relu and other activations, identity, shift or global_avg_pool."""
         return self._append(op, [self._from(source)], {}, {})
 
     def head(self, classes: int, *, bias: bool = False) -> int:

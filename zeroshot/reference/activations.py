@@ -16,6 +16,7 @@ from .jacobians import EPS, correlation
 from .nodes import Array, Node
 from .outcome import NOT_FINITE, Scored, undefined
 from .passes import Forward, batch_statistics, forward
+from .pointwise import ACTIVATIONS
 
 __all__ = [
     "agreement",
@@ -38,15 +39,22 @@ Bits = NDArray[np.bool_]
 
 
 def relu_nodes(nodes: Sequence[Node]) -> list[Node]:
-    """The 4-D ReLUs, in node order."""
+    """The 4-D ReLUs, ReLU6 too, in node order."""
     flat: set[int] = set()
     found = []
     for node in nodes:
-        if node["op"] in ("global_avg_pool", "linear") or flat & set(node["inputs"]):
+        # a factor by channel leaves maps what they are
+        sources = node["inputs"][:1] if node["op"] == "multiply" else node["inputs"]
+        if node["op"] in ("global_avg_pool", "linear") or flat & set(sources):
             flat.add(node["id"])
-        elif node["op"] == "relu":
+        elif node["op"] in ("relu", "relu6"):
             found.append(node)
     return found
+
+
+def _bends_otherwise(nodes: Sequence[Node]) -> bool:
+    """Whether a network has activations without a kink at 0, whose signs say nothing."""
+    return any(node["op"] in ACTIVATIONS and node["op"] != "relu6" for node in nodes)
 
 
 def relu_bits(passed: Forward, node: Node) -> Bits:
@@ -147,11 +155,16 @@ def _patterns(passed: Forward) -> Bits | None:
 def linear_regions(nodes: Sequence[Node], weights: Mapping[str, ArrayLike], x: ArrayLike) -> Scored:
     """Number of linear regions that the images fall in (TE-NAS, Chen et al., ICLR 2021).
 
-    Distinct patterns of on and off over all 4-D ReLUs: 1 to M, and 1 without a ReLU. Larger is
-    better. TE-NAS gives 3000 random 3x3 crops of one channel to a thin network without a stem.
+    Distinct patterns of on and off over all 4-D ReLUs: 1 to M, and 1 without a ReLU, but undefined
+    if the network has other activations instead. Larger is better. TE-NAS gives 3000 random 3x3
+    crops of one channel to a thin network without a stem.
     """
     rows = _patterns(forward(nodes, weights, x))
-    return NOT_FINITE if rows is None else Scored(float(len({row.tobytes() for row in rows})))
+    if rows is None:
+        return NOT_FINITE
+    if not rows.size and _bends_otherwise(nodes):
+        return undefined("no_relu")
+    return Scored(float(len({row.tobytes() for row in rows})))
 
 
 def swap(nodes: Sequence[Node], weights: Mapping[str, ArrayLike], x: ArrayLike) -> Scored:
@@ -250,11 +263,11 @@ def meco(nodes: Sequence[Node], weights: Mapping[str, ArrayLike], x: ArrayLike) 
     """Smallest eigenvalues of channel correlations (MeCo, Jiang et al., NeurIPS 2023).
 
     `meco_of_output` of the first image of the batch, summed over the outputs of all convolutions,
-    batch norms, ReLUs and pools with a window. Larger is better. The released code sums over every
-    module that has a name, containers too, which repeats some outputs.
+    batch norms, activations and pools with a window. Larger is better. The released code sums over
+    every module that has a name, containers too, which repeats some outputs.
     """
     passed = forward(nodes, weights, x)
-    counted = ("conv2d", "batch_norm", "relu", "max_pool", "avg_pool")
+    counted = ("conv2d", "batch_norm", "relu", *ACTIVATIONS, "max_pool", "avg_pool")
     images = [passed.outputs[node["id"]][0] for node in nodes if node["op"] in counted]
     if not all(np.isfinite(image).all() for image in images):
         return NOT_FINITE

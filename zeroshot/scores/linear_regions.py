@@ -14,7 +14,7 @@ from zeroshot.scores.base import Grouping, Input, OneBatch, check_choice
 class LinearRegions(OneBatch):
     """Number of linear regions that a batch falls in (TE-NAS, Chen et al., ICLR 2021).
 
-    Distinct patterns of on and off units over all ReLUs on maps.
+    Distinct patterns of on and off units over all ReLUs on maps; ReLU6 counts as one.
 
     Parameters
     ----------
@@ -26,11 +26,12 @@ class LinearRegions(OneBatch):
 
     Notes
     -----
-    Larger is better; 1 to `batch_size`, and 1 without a ReLU. TE-NAS gives 3000 random 3x3 crops of
-    one channel of training images to a network of width 1 without a stem, and averages; a network
-    of full size on full images tells nearly all images apart. The released code computes the
-    number as ``sum_i 1 / #(images with the pattern of i)`` in half precision. Batch norm takes the
-    statistics of the batch.
+    Larger is better; 1 to `batch_size`, and 1 without a ReLU, but undefined ("no_relu") where a
+    network has other activations instead: its regions are not linear. TE-NAS gives 3000 random 3x3
+    crops of one channel of training images to a network of width 1 without a stem, and averages; a
+    network of full size on full images tells nearly all images apart. The released code computes
+    the number as ``sum_i 1 / #(images with the pattern of i)`` in half precision. Batch norm takes
+    the statistics of the batch.
 
     TE-NAS adds the rank of this to that of the negative `NtkCondition` over a pool of
     architectures; see `zeroshot.te_nas_rank`.

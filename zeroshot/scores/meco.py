@@ -17,7 +17,7 @@ class Meco(OneBatch):
 
     Of the first image of the batch: the Pearson correlation of the C channels of a layer's output
     over its pixels, entries that are not defined set to 0; its smallest eigenvalue, summed over the
-    outputs of all convolutions, batch norms, ReLUs and pools with a window.
+    outputs of all convolutions, batch norms, activations and pools with a window.
 
     Parameters
     ----------

@@ -26,7 +26,7 @@ class Naswot(OneBatch):
         in the graph, which the released code's first backward marks, also where an operation on it
         multiplies by zero. ``wrappers``: these, and once more every one that feeds a convolution:
         the released code takes all modules with "ReLU" in the name of their type, such as
-        ReLUConvBN of NAS-Bench-201.
+        ReLUConvBN of NAS-Bench-201. So does it take ReLU6, and no smooth activation.
     batch_size : int
         The released code has 128.
     label : str
@@ -34,8 +34,9 @@ class Naswot(OneBatch):
     Notes
     -----
     Larger is better; no unit, grows with the number of units and images. Undefined where images
-    have equal patterns (the released code: -inf or rounding noise) and without a ReLU. Batch norm
-    takes the statistics of the batch.
+    have equal patterns (the released code: -inf or rounding noise) and without a ReLU, as in
+    networks of smooth activations (the reason is "no_relu"). Batch norm takes the statistics of
+    the batch.
     """
 
     name: ClassVar[str] = "naswot"

@@ -17,8 +17,8 @@ class Swap(OneBatch):
     """Sample-wise activation patterns (SWAP, Peng et al., ICLR 2024).
 
     The pattern of a unit is on which of the batch's images it is on; the score is the number of
-    distinct patterns over the units of all ReLUs on maps. With `mu` and `sigma` it is multiplied by
-    ``exp(-(p - mu)**2 / sigma)``, p the number of parameters / 1000.
+    distinct patterns over the units of all ReLUs on maps, ReLU6 included. With `mu` and `sigma` it
+    is multiplied by ``exp(-(p - mu)**2 / sigma)``, p the number of parameters / 1000.
 
     Parameters
     ----------
@@ -33,8 +33,9 @@ class Swap(OneBatch):
     Notes
     -----
     Larger is better; at most ``2**batch_size``. The released score is the average of 32 draws of
-    the weights: ``seeds=range(32)``. Without a ReLU 0, with the status "no_signal". Batch norm
-    takes the statistics of the batch. The released code leaves an auxiliary head out of p.
+    the weights: ``seeds=range(32)``. Without a ReLU, as in networks of smooth activations, 0 with
+    the status "no_signal" and the reason "no_relu". Batch norm takes the statistics of the batch.
+    The released code leaves an auxiliary head out of p.
     """
 
     name: ClassVar[str] = "swap"

@@ -47,7 +47,9 @@ class SynFlow(Ones):
     -----
     Larger is better; at least 0, no unit. Always computed in float64: without batch norm the value
     grows like a product over layers, and float32 overflows where this does not; where float64 does,
-    the status is "nonfinite". NASLib takes the logarithm of the total, which ranks the same; the
+    the status is "nonfinite". Without batch norms ReLU is the identity, as nothing is below 0;
+    ReLU6 and sigmoids are not, and stay what they are, as in the released code: beyond 6, or far
+    out, they pass nothing on. NASLib takes the logarithm of the total, which ranks the same; the
     log variant ranks differently, and is computed by ``log1p`` where the released code rounds
     ``dR/dw + 1``.
 
