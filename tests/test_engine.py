@@ -253,6 +253,9 @@ NETWORK_OF: dict[str, Callable[[str], tuple[str, str, int, int]]] = {
     "nb201": network_of_nb201,
     "nb101": network_of_nb101,
     "nats_sss": lambda text: ("nats_sss", text, 0, 1),
+    "proxyless": lambda text: ("proxylessnas", text, 0, 1),
+    "proxyless_official": lambda text: ("mbconv", text, 0, 1),
+    "mbconv_se_swish": lambda text: ("mbconv", text, 0, 1),
 }
 
 
@@ -261,7 +264,27 @@ def wiring_rows() -> list[dict[str, str]]:
     if not path.exists():
         return []
     with path.open(newline="") as file:
-        return [row for row in csv.DictReader(file) if row["space"] in NETWORK_OF]
+        rows = [row for row in csv.DictReader(file) if row["space"] in NETWORK_OF]
+    return [*rows, *mbconv_rows(SHARED / "spaces_check.csv")]
+
+
+COLUMNS = (
+    *("logit_0_0", "logit_0_1", "logit_last_last"),
+    *("sum_abs_logits", "loss", "sum_abs_weight_grads"),
+)
+OF_MBCONV = {  # the first of each space; their values stand beside the table
+    "mbconv_se_swish": "0.17667911233 0.121262505976 -0.0650084712947 "
+    "199.609553758 6.73994238642 9024.61433068",
+    "proxyless_official": "-0.0620591585464 0.17128142069 -0.33327153149 "
+    "369.162083312 6.85897564143 28727.189154",
+}
+
+
+def mbconv_rows(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as file:
+        every = list(csv.DictReader(file))
+    rows = [next(row for row in every if row["space"] == space) for space in OF_MBCONV]
+    return [row | dict(zip(COLUMNS, OF_MBCONV[row["space"]].split(), strict=True)) for row in rows]
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,8 @@
 #define ZS_SPACE_TABLE(SPACE) \
     SPACE(nasbench201)          \
     SPACE(nats_sss)             \
-    SPACE(nasbench101)
+    SPACE(nasbench101)          \
+    SPACE(proxylessnas)         \
+    SPACE(mbconv)
 
 #endif

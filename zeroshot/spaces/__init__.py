@@ -3,7 +3,7 @@
 Every space is a module with the functions of `Space`, and is parsed and built by the C core.
 
 >>> list_spaces()
-('nasbench201', 'nats_sss', 'nasbench101')
+('nasbench201', 'nats_sss', 'nasbench101', 'proxylessnas', 'mbconv')
 >>> get_space("nasbench201").SIZE
 15625
 """
