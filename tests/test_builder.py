@@ -157,7 +157,7 @@ BAD = [
     ("conv2d", [0], {"out_channels": 4, "dilation": (0, 1)}, "dilation: expected values"),
     ("max_pool", [0], {"kernel": (3, 3), "padding": (2, 0)}, "padding: expected at most half"),
     ("avg_pool", [0], {"kernel": (3, 3), "padding": (0, 2)}, "padding: expected at most half"),
-    ("linear", [0], {"out_features": 3}, r"expected shape \(C, 1, 1\), got \(3, 8, 6\)"),
+    ("linear", [0], {"out_features": 0}, "out_features: expected 1 to"),
     ("batch_norm", [0], {"eps": 0.0}, "eps: expected a positive number"),
     ("batch_norm", [0], {"eps": float("nan")}, "eps: expected a positive number"),
     ("batch_norm", [0], {"mode": "eval"}, "mode: expected 'batch', 'running' or 'identity'"),

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from zeroshot import _core
 from zeroshot.reference import Problem, from_golden, load_golden
 from zeroshot.reference import run as reference_run
+from zeroshot.spaces import get_space
 
 from .stored import NETWORKS as GOLDEN
 
@@ -249,14 +250,45 @@ def network_of_nb101(text: str) -> tuple[str, str, int, int]:
     return "nasbench101", arch, int(stem.removeprefix("stem=")), 3
 
 
+def network_of_darts(text: str) -> tuple[str, str, int, int]:
+    width, depth, arch = text.split(";")
+    return "darts", arch, int(width[2:]), int(depth[2:])
+
+
+def network_of_supernet(space: str) -> Callable[[str], tuple[str, str, int, int]]:
+    """All operations but ``none`` on all edges."""
+
+    def network(text: str) -> tuple[str, str, int, int]:
+        options = dict(part.split("=") for part in text.split(";"))
+        depth, stem = options.get("depth"), options.get("stem_mult")
+        prefix = (f"depth={depth};" if depth else "") + (f"stem={stem};" if stem else "")
+        arch = get_space(space).full()  # type: ignore[attr-defined]
+        genes = _core.space_parse(space, prefix.replace("stem=1;", "") + arch)
+        assert options["affine"] == "1"
+        return space, _core.space_format(space, genes), int(options["C"]), int(options["N"])
+
+    return network
+
+
 NETWORK_OF: dict[str, Callable[[str], tuple[str, str, int, int]]] = {
     "nb201": network_of_nb201,
     "nb101": network_of_nb101,
     "nats_sss": lambda text: ("nats_sss", text, 0, 1),
-    "proxyless": lambda text: ("proxylessnas", text, 0, 1),
-    "proxyless_official": lambda text: ("mbconv", text, 0, 1),
-    "mbconv_se_swish": lambda text: ("mbconv", text, 0, 1),
+    "darts_cifar": network_of_darts,
+    "darts_imagenet": network_of_darts,
+    "super_nb201": network_of_supernet("super_nasbench201"),
+    "super_darts": network_of_supernet("super_darts"),
+    "nds_darts": lambda text: ("nds_darts", text, 0, 0),
+    "nds_darts_in": lambda text: ("nds_darts", text, 0, 0),
+    "nds_enas": lambda text: ("nds_enas", text, 0, 0),
+    "nds_pnas": lambda text: ("nds_pnas", text, 0, 0),
+    "nds_nasnet": lambda text: ("nds_nasnet", text, 0, 0),
+    "nds_amoeba": lambda text: ("nds_amoeba", text, 0, 0),
+    "proxyless": lambda text: ("proxylessnas", text, 0, 0),
+    "proxyless_official": lambda text: ("mbconv", text, 0, 0),
+    "mbconv_se_swish": lambda text: ("mbconv", text, 0, 0),
 }
+OF_IMAGENET = ("darts_imagenet", "nds_darts_in")
 
 
 def wiring_rows() -> list[dict[str, str]]:
@@ -265,30 +297,35 @@ def wiring_rows() -> list[dict[str, str]]:
         return []
     with path.open(newline="") as file:
         rows = [row for row in csv.DictReader(file) if row["space"] in NETWORK_OF]
-    return [*rows, *mbconv_rows(SHARED / "spaces_check.csv")]
+    return [*rows, *rows_beside(SHARED / "spaces_check.csv")]
 
 
 COLUMNS = (
     *("logit_0_0", "logit_0_1", "logit_last_last"),
     *("sum_abs_logits", "loss", "sum_abs_weight_grads"),
 )
-OF_MBCONV = {  # the first of each space; their values stand beside the table
-    "mbconv_se_swish": "0.17667911233 0.121262505976 -0.0650084712947 "
+BESIDE_THE_TABLE = {  # which row of the space: what the table has no row of
+    ("nds_amoeba", 1): "-0.085262939432 0.129253341534 0.00327870061222 "
+    "1.25572503353 2.41256540337 65682.692947",  # dil_sep_conv
+    ("mbconv_se_swish", 0): "0.17667911233 0.121262505976 -0.0650084712947 "
     "199.609553758 6.73994238642 9024.61433068",
-    "proxyless_official": "-0.0620591585464 0.17128142069 -0.33327153149 "
+    ("proxyless_official", 0): "-0.0620591585464 0.17128142069 -0.33327153149 "
     "369.162083312 6.85897564143 28727.189154",
 }
 
 
-def mbconv_rows(path: Path) -> list[dict[str, str]]:
+def rows_beside(path: Path) -> list[dict[str, str]]:
     with path.open(newline="") as file:
         every = list(csv.DictReader(file))
-    rows = [next(row for row in every if row["space"] == space) for space in OF_MBCONV]
-    return [row | dict(zip(COLUMNS, OF_MBCONV[row["space"]].split(), strict=True)) for row in rows]
+    rows = []
+    for (space, which), values in BESIDE_THE_TABLE.items():
+        row = [row for row in every if row["space"] == space][which]
+        rows.append(row | dict(zip(COLUMNS, values.split(), strict=True)))
+    return rows
 
 
 @pytest.mark.parametrize(
-    "row", wiring_rows() or [None], ids=lambda r: r["architecture"] if r else "absent"
+    "row", wiring_rows() or [None], ids=lambda r: r["architecture"][:80] if r else "absent"
 )
 def test_network_matches_the_wiring_table(row: dict[str, str] | None) -> None:
     if row is None:
@@ -296,7 +333,8 @@ def test_network_matches_the_wiring_table(row: dict[str, str] | None) -> None:
     space, arch, channels, cells = NETWORK_OF[row["space"]](row["architecture"])
     size, classes = int(row["input_size"]), int(row["classes"])
     genes = _core.space_parse(space, arch)
-    graph = _core.space_build(space, genes, channels, cells, classes, (3, size, size))
+    builder = "imagenet" if row["space"] in OF_IMAGENET else "autodl"
+    graph = _core.space_build(space, genes, channels, cells, classes, (3, size, size), builder)
     weights, t = {}, 0
     for tensor in graph.tensors():
         n = int(np.prod(tensor["shape"]))

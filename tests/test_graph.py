@@ -106,7 +106,7 @@ def conv(g: Graph, **changes: Any) -> Any:
         (lambda g: conv(g, name="a b"), ValueError, "name: expected"),
         (lambda g: conv(g, name="x" * 64), ValueError, "name: expected"),
         (lambda g: g.relu(g.input, name="input"), ValueError, "'input' is used twice"),
-        (lambda g: g.linear(g.input, 10), ValueError, "linear"),
+        (lambda g: g.linear(g.input, 0), ValueError, "linear"),
         (lambda g: g.add(g.input, conv(g)), ValueError, r"shape \(4, 6, 6\)"),
         (lambda g: g.concat(g.input, conv(g)), ValueError, "concat"),
         (lambda g: g.add(), ValueError, "at least one"),

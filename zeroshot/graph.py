@@ -119,7 +119,7 @@ class Graph:
     def linear(
         self, x: Handle, out_features: int, *, bias: bool = True, name: str | None = None
     ) -> Handle:
-        """Linear layer on (C, 1, 1)."""
+        """Linear layer over the channels, at every position."""
         return self._add("linear", [x], {"out_features": out_features, "bias": bias}, name)
 
     def batch_norm(
@@ -226,9 +226,124 @@ class Graph:
         """``x[:, :, 1:, 1:]``, of a factorized reduction."""
         return self._add("shift", [x], {}, name)
 
-    def slice_channels(self, x: Handle, channels: int, *, name: str | None = None) -> Handle:
-        """``x[:, :channels]``, the first ones."""
-        return self._add("slice_channels", [x], {"channels": channels}, name)
+    def slice_channels(
+        self, x: Handle, channels: int, *, start: int = 0, name: str | None = None
+    ) -> Handle:
+        """``x[:, start : start + channels]``."""
+        return self._add("slice_channels", [x], {"channels": channels, "start": start}, name)
+
+    # ---- ops over positions: a map is a matrix of H W positions and C channels -----------------
+
+    def flatten(self, x: Handle, *, name: str | None = None) -> Handle:
+        """(C, H, W) to (C H W, 1, 1), channel after channel."""
+        return self._add("flatten", [x], {}, name)
+
+    def linear_spatial(self, x: Handle, *, bias: bool = True, name: str | None = None) -> Handle:
+        """Linear layer over the positions, the same for every channel.
+
+        ``y[p, c] = bias[p] + sum_q weight[p, q] x[q, c]`` with p = h W + w. The weight counts like
+        that of `linear`.
+        """
+        return self._add("linear_spatial", [x], {"bias": bias}, name)
+
+    def matmul(
+        self,
+        a: Handle,
+        b: Handle,
+        *,
+        heads: int = 1,
+        transpose_b: bool = False,
+        scale: float = 1.0,
+        name: str | None = None,
+    ) -> Handle:
+        """Product of two maps as matrices of positions and channels, head by head.
+
+        Parameters
+        ----------
+        a : Handle
+            `heads` equal runs of K channels.
+        b : Handle
+            With `transpose_b` `heads` runs of K channels at N positions: the result
+            ``scale a b^T`` has `heads` runs of N channels, one for each position of `b`.
+            Otherwise K positions of `heads` runs of N channels: ``scale a b``, of as many.
+        heads : int
+        transpose_b : bool
+        scale : float
+
+        Returns
+        -------
+        Handle
+            At the positions of `a`.
+        """
+        attrs = {"heads": heads, "transpose_b": transpose_b, "scale": float(scale)}
+        return self._add("matmul", [a, b], attrs, name)
+
+    def softmax(self, x: Handle, *, groups: int = 1, name: str | None = None) -> Handle:
+        """Softmax over the channels of each of `groups` equal runs, at every position."""
+        return self._add("softmax", [x], {"groups": groups}, name)
+
+    def group_norm(
+        self,
+        x: Handle,
+        *,
+        groups: int = 1,
+        eps: float = 1e-5,
+        affine: bool = True,
+        name: str | None = None,
+    ) -> Handle:
+        """Group norm: each sample by mean and biased variance of each run of channels over all
+        positions. Gamma starts at 1, beta at 0."""
+        return self._add("group_norm", [x], {"groups": groups, "eps": eps, "affine": affine}, name)
+
+    def layer_norm(
+        self, x: Handle, *, eps: float = 1e-6, affine: bool = True, name: str | None = None
+    ) -> Handle:
+        """Layer norm over the channels of each position, by mean and biased variance. Gamma starts
+        at 1, beta at 0."""
+        return self._add("layer_norm", [x], {"eps": eps, "affine": affine}, name)
+
+    def scale_channels(self, x: Handle, *, initial: float = 1.0, name: str | None = None) -> Handle:
+        """`x` times a parameter for each channel that starts at `initial` ("layer scale")."""
+        return self._add("scale_channels", [x], {"initial": float(initial)}, name)
+
+    def attention(self, x: Handle, heads: int, *, name: str | None = None) -> Handle:
+        """Multi-head self-attention over the positions of `x`.
+
+        ``proj(softmax(q k^T / sqrt(C / heads)) v)`` for each of `heads` equal runs of channels,
+        where ``q, k, v`` are the thirds of ``qkv(x)``; the first layer has no bias.
+
+        Parameters
+        ----------
+        x : Handle
+            C channels, a multiple of `heads`.
+        heads : int
+        name : str, optional
+            The layers are called ``NAME.qkv`` and ``NAME.proj``.
+
+        Returns
+        -------
+        Handle
+            Of the shape of `x`.
+        """
+        channels = x.shape[0] if isinstance(x, Handle) else 0
+        self._id(x, "x")
+        if isinstance(heads, bool) or not isinstance(heads, int):
+            raise TypeError(f"heads: expected an integer, got {heads!r}")
+        if heads < 1 or channels % heads:
+            raise ValueError(f"heads: expected a divisor of the {channels} channels, got {heads}")
+        prefix = self._new_name("attention", ".qkv") if name is None else name
+        qkv = self.linear(x, 3 * channels, bias=False, name=f"{prefix}.qkv")
+        q, k, v = (
+            self.slice_channels(qkv, channels, start=i * channels, name=f"{prefix}.{part}")
+            for i, part in enumerate("qkv")
+        )
+        scores = self.matmul(
+            q, k, heads=heads, transpose_b=True, scale=(channels / heads) ** -0.5,
+            name=f"{prefix}.scores",
+        )  # fmt: skip
+        shares = self.softmax(scores, groups=heads, name=f"{prefix}.softmax")
+        mixed = self.matmul(shares, v, heads=heads, name=f"{prefix}.mixed")
+        return self.linear(mixed, channels, name=f"{prefix}.proj")
 
     # ---- finishing -----------------------------------------------------------------------------
 
@@ -372,9 +487,9 @@ class Graph:
         self._names.add(step.name)
         return Handle(node, step.name, self._builder.shape(node), self)
 
-    def _new_name(self, op: str) -> str:
+    def _new_name(self, op: str, suffix: str = "") -> str:
         number = 1 + sum(step.op == op for step in self._steps)
-        while f"{op}{number}" in self._names:
+        while f"{op}{number}{suffix}" in self._names:
             number += 1
         return f"{op}{number}"
 

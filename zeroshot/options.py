@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 Dtype = Literal["float32", "float64"]
 Algo = Literal["auto", "direct", "f2", "f4"]
-Builder = Literal["autodl", "zerocost"]
+Builder = Literal["autodl", "zerocost", "imagenet", "naslib"]
 
 _MAX_THREADS = 4096  # as the core
 _MAX_SIZE = 2**20  # as the core
@@ -37,22 +37,25 @@ class Options:
     space : str
         Search space that `arch` is read in, one of `zeroshot.spaces.list_spaces`.
     channels, cells : int, optional
-        Width of the stem and cells in a stage of the network that is built. Default: the space's
-        own, 16 and 5 for NAS-Bench-201; where architectures say their widths, no `channels` may
-        be given. A `zeroshot.Graph` has its own; `space`, `channels`, `cells` and `num_classes` are
-        not looked at then.
+        Width of the stem and cells in a stage of the network that is built (all cells where there
+        are no stages). Default: the space's own, 16 and 5 for NAS-Bench-201; where architectures
+        say their widths, no `channels` may be given, where they say their depth, no `cells`. A
+        `zeroshot.Graph` has its own; `space`, `channels`, `cells` and `num_classes` are not looked
+        at then.
     num_classes : int
         Classes of the network that is built.
-    builder : {"autodl", "zerocost"}
-        Whose network is built of a cell of NAS-Bench-201. ``autodl`` is the benchmark's own, which
-        has the chosen operations. ``zerocost`` is that of zero-cost-nas [1]_ and so of GradSign: it
-        builds all five operations on every edge and runs the chosen ones, so that all networks
-        have the same weights (1,685,552 with the defaults). Weights of operations that are not
-        chosen are dead: their gradient is missing in PyTorch, which zero-cost-nas replaces by
-        zeros, and zero here. They count as zeros, as all dead weights do: in the number of weights,
-        in the interval of `Sweet` that holds zero (Sweetimator's code, made for ``autodl``, leaves
-        out weights that have no gradient), in means. Convolutions of its cells have a bias, their
-        batch norm has no gamma and beta.
+    builder : {"autodl", "zerocost", "imagenet", "naslib"}
+        Whose network is built. ``autodl``, of every space, is the space's own, which has the chosen
+        operations. ``imagenet`` is that of DARTS for ImageNet, of ``darts`` and the spaces of NDS;
+        ``naslib`` that of NASLib for ``nasbench301``, whose batch norms inside operations have no
+        gamma and beta and stand behind pools, too. ``zerocost``, of NAS-Bench-201, is that of
+        zero-cost-nas [1]_ and so of GradSign: it builds all five operations on every edge and runs
+        the chosen ones, so that all networks have the same weights (1,685,552 with the defaults).
+        Weights of operations that are not chosen are dead: their gradient is missing in PyTorch,
+        which zero-cost-nas replaces by zeros, and zero here. They count as zeros, as all dead
+        weights do: in the number of weights, in the interval of `Sweet` that holds zero
+        (Sweetimator's code, made for ``autodl``, leaves out weights that have no gradient), in
+        means. Convolutions of its cells have a bias, their batch norm has no gamma and beta.
     seed : int
         Of the initial weights, taken modulo 2**32. With ``init="torch"`` they are, bit for bit,
         what PyTorch draws after ``torch.manual_seed(seed)``.

@@ -13,8 +13,11 @@ Three parts, each with the same weights for the same seed:
 All of them take a network, images and labels as NumPy arrays, and work in the network's precision,
 so ``build(...).double()`` gives float64 values. Left out: torch.compile, whose compilation of a new
 graph takes longer than scoring it, and anything that needs a GPU.
+
+`CellNetwork` is the network of a genotype, of DARTS, NAS-Bench-301 or NDS, as released.
 """
 
+from .cells import CellNetwork
 from .network import (
     TinyNetwork,
     build,
@@ -37,6 +40,7 @@ from .scores import (
 )
 
 __all__ = [
+    "CellNetwork",
     "TinyNetwork",
     "best_gradsign",
     "best_naswot",

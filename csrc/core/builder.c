@@ -69,6 +69,9 @@ zs_attrs zs_attrs_default(void) {
         .eps = 1e-5,
         .affine = true,
         .stride = 1,
+        .heads = 1,
+        .scale = 1.0,
+        .initial = 1.0,
         .window = {.R = 1, .S = 1, .stride_h = 1, .stride_w = 1, .dil_h = 1, .dil_w = 1},
     };
 }
@@ -155,7 +158,8 @@ static zs_status declare_tensors(zs_builder *b, zs_node *node, int id, const zs_
                          .S = d->S,
                          .groups = node->attrs.groups,
                          .size = size,
-                         .counted = d->counted};
+                         .counted = d->counted,
+                         .initial = node->attrs.initial};
         memcpy(t->name, node->name, strlen(node->name) + 1);
         strcat(t->name, ".");
         strcat(t->name, zs_role_name(d->role));
@@ -187,11 +191,10 @@ int zs_builder_add(zs_builder *b, zs_op_kind kind, const char *name, int n_input
     }
     const int arity = zs_op_arity(kind);
     if (arity == ZS_ANY ? n_inputs < 1 : n_inputs != arity) {
-        zs_fail(&b->err, ZS_EINVAL, "node '%s': %s takes %s, got %d", name, zs_op_name(kind),
-                arity == ZS_ANY ? "at least one input"
-                : arity == 2    ? "two inputs"
-                                : "one input only",
-                n_inputs);
+        const char *const inputs_taken = arity == ZS_ANY ? "at least one input"
+                                         : arity == 2    ? "two inputs"
+                                                         : "one input only";
+        zs_fail(&b->err, ZS_EINVAL, "node '%s': %s takes %s, got %d", name, zs_op_name(kind), inputs_taken, n_inputs);
         return -1;
     }
     zs_shape first = {0, 0, 0};
@@ -213,13 +216,15 @@ int zs_builder_add(zs_builder *b, zs_op_kind kind, const char *name, int n_input
     zs_node node = {
         .op = kind, .n_inputs = n_inputs, .first_input = b->n_inputs, .attrs = attrs ? *attrs : zs_attrs_default()};
     memcpy(node.name, name, strlen(name) + 1);
-    node.flat = kind == ZS_OP_GLOBAL_AVG_POOL || kind == ZS_OP_LINEAR;
     const int n_whole = kind == ZS_OP_MULTIPLY ? 1 : n_inputs; /* a factor by channel leaves maps what they are */
     for (int i = 0; i < n_whole; i++) node.flat = node.flat || b->nodes[inputs[i]].flat;
     if (op->infer(&node.attrs, n_inputs, shapes, &node.shape, &local) != ZS_OK) {
         zs_fail(&b->err, local.status, "node '%s' (%s): %s", name, zs_op_name(kind), local.text);
         goto fail;
     }
+    const bool is_pixel = node.shape.H == 1 && node.shape.W == 1;
+    node.flat =
+        node.flat || kind == ZS_OP_GLOBAL_AVG_POOL || kind == ZS_OP_FLATTEN || (kind == ZS_OP_LINEAR && is_pixel);
     if (!size_ok(node.shape) ||
         (size_t)node.shape.H * (size_t)node.shape.W > ((size_t)1 << 40) / (size_t)node.shape.C) {
         zs_fail(&b->err, ZS_EINVAL, "node '%s' (%s): output of C=%d, H=%d, W=%d is too large", name, zs_op_name(kind),
@@ -293,6 +298,10 @@ static void sort_by_turn(zs_builder *b) {
 
 void zs_builder_set_feature(zs_builder *b, int node) {
     if (zs_builder_ok(b) && node >= 0 && node < b->n_nodes) b->nodes[node].feature = true;
+}
+
+void zs_builder_set_runs(zs_builder *b, int node) {
+    if (zs_builder_ok(b) && node >= 0 && node < b->n_nodes) b->nodes[node].runs = true;
 }
 
 zs_shape zs_builder_shape(const zs_builder *b, int node) {

@@ -16,7 +16,7 @@ typedef struct zs_builder zs_builder;
 zs_builder *zs_builder_make(zs_shape input, zs_error *err); /* NULL: out of memory or bad shape */
 void zs_builder_free(zs_builder *b);
 
-zs_attrs zs_attrs_default(void); /* window 1x1, stride 1, groups 1, eps 1e-5, affine, batch mode */
+zs_attrs zs_attrs_default(void); /* window 1x1, stride 1, groups 1, eps 1e-5, affine, batch mode, one head, scale 1 */
 
 /* Adds a node; `name` is copied and must be unique, of letters, digits, '.', '_', '-'. `coefs` may be NULL (all 1). */
 int zs_builder_add(zs_builder *b, zs_op_kind op, const char *name, int n_inputs, const int *inputs, const double *coefs,
@@ -32,6 +32,7 @@ int zs_add_sum(zs_builder *b, const char *name, int n, const int *inputs);
    nodes. For networks whose release makes layers in another order than that in which they run. The first turn is 0. */
 void zs_builder_set_turn(zs_builder *b, int turn);
 void zs_builder_set_feature(zs_builder *b, int node);
+void zs_builder_set_runs(zs_builder *b, int node); /* counts as run (count.h), whether anybody reads it or not */
 zs_shape zs_builder_shape(const zs_builder *b, int node); /* {0,0,0} after an error */
 bool zs_builder_ok(const zs_builder *b);
 const zs_error *zs_builder_error(const zs_builder *b);

@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "core/op.h"
+
 enum { FROM_IMAGE = 1, TO_LOGITS = 2, LIVE = FROM_IMAGE | TO_LOGITS, RUNS = 4 };
 
 /* Node order is topological: one sweep forward from the image, one backward from the logits. */
@@ -16,6 +18,7 @@ static void mark_live(const zs_graph *g, uint8_t *flags) {
     flags[g->n_nodes - 1] |= TO_LOGITS | RUNS;
     for (int i = g->n_nodes - 1; i > 0; i--) {
         const zs_node *node = &g->nodes[i];
+        if (node->runs) flags[i] |= RUNS;
         const uint8_t passes = node->op == ZS_OP_ZERO ? RUNS : TO_LOGITS | RUNS;
         for (int k = 0; k < node->n_inputs; k++) flags[zs_node_inputs(g, i)[k]] |= flags[i] & passes;
     }
@@ -37,9 +40,8 @@ zs_status zs_graph_count(const zs_graph *g, zs_counts *out, zs_error *err) {
         const int64_t size = (int64_t)tensor->size;
         if (is_trainable(tensor->role)) ok &= add(&c.params, size);
         if (!tensor->counted) continue;
-        const zs_shape shape = g->nodes[tensor->node].shape;
-        int64_t macs; /* each weight meets each output pixel once */
-        ok &= !__builtin_mul_overflow(size, (int64_t)shape.H * shape.W, &macs);
+        int64_t macs;
+        ok &= !__builtin_mul_overflow(size, zs_weight_uses(&g->nodes[tensor->node]), &macs);
         ok &= add(&c.weights, size);
         if (flags[tensor->node] & RUNS) ok &= add(&c.macs, macs);
         if ((flags[tensor->node] & LIVE) == LIVE) ok &= add(&c.live_weights, size) && add(&c.live_macs, macs);

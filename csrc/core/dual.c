@@ -122,8 +122,43 @@ static void add_linear_tangent(maker *m, int i) {
         zeros[j] = last(m);
     }
     zs_node *t = add_node(m, i, n->op, n->shape);
+    t->tensors[ZS_ROLE_GAMMA] = n->tensors[ZS_ROLE_GAMMA]; /* of a scale */
     for (int j = 0; j < n->n_inputs; j++)
         if (zeros[j] >= 0) add_input(m, t, zeros[j], m->from->coefs[n->first_input + j]);
+}
+
+/* a_dot b + a b_dot */
+static void add_matmul_tangent(maker *m, int i) {
+    const zs_node *n = &m->from->nodes[i];
+    const int *in = inputs_of(m, i);
+    int parts[2], n_parts = 0;
+    for (int k = 0; k < 2; k++) {
+        if (m->tangent[in[k]] < 0) continue;
+        zs_node *c = add_node(m, i, n->op, n->shape);
+        for (int j = 0; j < 2; j++) add_input(m, c, j == k ? m->tangent[in[j]] : m->copy[in[j]], 1.0);
+        parts[n_parts++] = last(m);
+    }
+    if (n_parts < 2) return;
+    zs_node *sum = add_node(m, i, ZS_OP_ADD, n->shape);
+    for (int k = 0; k < 2; k++) add_input(m, sum, parts[k], 1.0);
+}
+
+/* (y, x_dot) */
+static void add_softmax_tangent(maker *m, int i) {
+    zs_node *t = add_node(m, i, ZS_OP_SOFTMAX_TANGENT, m->from->nodes[i].shape);
+    add_input(m, t, m->copy[i], 1.0);
+    add_input(m, t, m->tangent[inputs_of(m, i)[0]], 1.0);
+}
+
+/* (x, x_dot), of a group norm or a layer norm */
+static void add_norm_tangent(maker *m, int i) {
+    const zs_node *n = &m->from->nodes[i];
+    const int x = inputs_of(m, i)[0];
+    zs_node *t = add_node(m, i, ZS_OP_NORM_TANGENT, n->shape);
+    t->attrs.by_position = n->op == ZS_OP_LAYER_NORM;
+    t->tensors[ZS_ROLE_GAMMA] = n->tensors[ZS_ROLE_GAMMA];
+    add_input(m, t, m->copy[x], 1.0);
+    add_input(m, t, m->tangent[x], 1.0);
 }
 
 static void add_tangent(maker *m, int i) {
@@ -135,13 +170,18 @@ static void add_tangent(maker *m, int i) {
     if (!any) return;
     switch (n->op) {
     case ZS_OP_CONV2D:
-    case ZS_OP_LINEAR: add_layer_tangent(m, i); break;
+    case ZS_OP_LINEAR:
+    case ZS_OP_LINEAR_SPATIAL: add_layer_tangent(m, i); break;
     case ZS_OP_BATCH_NORM: add_bn_tangent(m, i); break;
     case ZS_OP_RELU:
         if (m->gate[x] < 0) m->gate[x] = add_gate(m, i, ZS_OP_RELU_GATE);
         m->tangent[i] = m->gate[x];
         return;
     case ZS_OP_MAX_POOL: add_gate(m, i, ZS_OP_MAX_POOL_GATE); break;
+    case ZS_OP_MATMUL: add_matmul_tangent(m, i); break;
+    case ZS_OP_SOFTMAX: add_softmax_tangent(m, i); break;
+    case ZS_OP_GROUP_NORM:
+    case ZS_OP_LAYER_NORM: add_norm_tangent(m, i); break;
     case ZS_OP_MULTIPLY: add_product_tangent(m, i); break;
     default:
         if (zs_is_activation(n->op))

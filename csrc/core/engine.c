@@ -262,11 +262,11 @@ static char *sums_at(const zs_engine *e, const zs_step *step, int i, const zs_ph
 }
 
 static size_t weight_size(const zs_engine *e, int node) {
-    return e->graph->tensors[e->graph->nodes[node].tensors[ZS_ROLE_WEIGHT]].size;
+    return e->graph->tensors[zs_layer_tensors_of(&e->graph->nodes[node]).main].size;
 }
 
 static bool wants_bias(const zs_engine *e, int node) {
-    return e->graph->nodes[node].tensors[ZS_ROLE_BIAS] >= 0 && e->plan->spec.params == ZS_PARAMS_ALL;
+    return zs_layer_tensors_of(&e->graph->nodes[node]).side >= 0 && e->plan->spec.params == ZS_PARAMS_ALL;
 }
 
 static void run_weights(zs_engine *e, int node, const zs_block *part, char *dw, void *scratch) {
@@ -306,19 +306,20 @@ static void part_task(zs_engine *e, const void *arg, int i, void *scratch) {
 /* Joins the parts of each group's weight gradients in order, and hands them over. */
 static void deliver_weights(zs_engine *e, const wave *w, int n_groups, const zs_phase *phase) {
     const zs_kernels *k = e->exec->kernels;
-    const int *tensors = e->graph->nodes[phase->node].tensors, parts = w->step->parts;
+    const zs_layer_tensors tensors = zs_layer_tensors_of(&e->graph->nodes[phase->node]);
+    const int parts = w->step->parts;
     const size_t real = zs_dtype_size(k->dtype), size = weight_size(e, phase->node);
     const bool bias = wants_bias(e, phase->node);
     for (int j = 0; j < n_groups; j++) {
         char *dw = sums_at(e, w->step, j * parts, phase);
         if (parts > 1) {
-            const size_t n = size + (bias ? (size_t)e->graph->tensors[tensors[ZS_ROLE_BIAS]].size : 0);
+            const size_t n = size + (bias ? (size_t)e->graph->tensors[tensors.side].size : 0);
             k->join(n, parts, w->step->part_bytes / real, dw, e->partial);
             dw = e->partial;
         }
         const int group = e->first_group + w->first_group + j;
-        e->observer->gradient(e->observer->self, tensors[ZS_ROLE_WEIGHT], group, dw);
-        if (bias) e->observer->gradient(e->observer->self, tensors[ZS_ROLE_BIAS], group, dw + size * real);
+        e->observer->gradient(e->observer->self, tensors.main, group, dw);
+        if (bias) e->observer->gradient(e->observer->self, tensors.side, group, dw + size * real);
     }
 }
 

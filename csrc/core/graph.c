@@ -17,6 +17,17 @@ const zs_op *zs_op_get(zs_op_kind kind) {
     return OPS[kind];
 }
 
+zs_layer_tensors zs_layer_tensors_of(const zs_node *n) {
+    if (n->op == ZS_OP_INPUT || !OPS[n->op]->backward_weights) return (zs_layer_tensors){-1, -1};
+    const bool weight = n->tensors[ZS_ROLE_WEIGHT] >= 0;
+    return (zs_layer_tensors){n->tensors[weight ? ZS_ROLE_WEIGHT : ZS_ROLE_GAMMA],
+                              n->tensors[weight ? ZS_ROLE_BIAS : ZS_ROLE_BETA]};
+}
+
+int64_t zs_weight_uses(const zs_node *n) {
+    return n->op == ZS_OP_LINEAR_SPATIAL ? n->shape.C : (int64_t)n->shape.H * n->shape.W;
+}
+
 static const char *const OP_NAMES[ZS_N_OP_KINDS] = {"input",
 #define ZS_OP_NAME(NAME, file, inputs) #file,
                                                     ZS_ALL_OP_TABLE(ZS_OP_NAME)

@@ -27,15 +27,21 @@ typedef enum zs_bn_mode { ZS_BN_BATCH = 0, ZS_BN_RUNNING, ZS_BN_IDENTITY, ZS_N_B
 /* Attributes of all ops; each op reads its own. */
 typedef struct zs_attrs {
     int K;      /* conv2d, linear, slice_channels: output channels */
-    int groups; /* conv2d */
-    bool bias;  /* conv2d, linear */
+    int start;  /* slice_channels: the first of them */
+    int groups; /* conv2d, softmax, group_norm */
+    bool bias;  /* conv2d, linear, linear_spatial */
     zs_window window;       /* conv2d, max_pool, avg_pool */
     bool count_include_pad; /* avg_pool */
-    double eps;             /* batch_norm */
-    bool affine;            /* batch_norm */
+    double eps;             /* norms */
+    bool affine;            /* norms */
     zs_bn_mode bn_mode;     /* batch_norm */
     bool bn_stays;          /* batch_norm: also where a score asks for a network without */
     int stride;             /* zero */
+    int heads;              /* matmul */
+    bool transpose_b;       /* matmul */
+    double scale;           /* matmul */
+    double initial;         /* scale_channels: what gamma starts at */
+    bool by_position;       /* norm_tangent: of a layer norm */
     int primal;             /* batch_norm_tangent: the batch norm whose tangent it is */
     zs_op_kind of;          /* activation_tangent: the activation whose tangent it is */
 } zs_attrs;
@@ -60,6 +66,7 @@ typedef struct zs_tensor {
     int groups;
     size_t size; /* elements */
     bool counted; /* enters the scores: conv2d and linear weights */
+    double initial; /* of gamma */
 } zs_tensor;
 
 typedef struct zs_node {
@@ -71,6 +78,7 @@ typedef struct zs_node {
     int tensors[ZS_N_ROLES]; /* by role, -1 if none */
     bool flat;               /* behind a global pool or a linear layer: no maps any more */
     bool reached;            /* has a path to the output, be it through an operation that multiplies by zero */
+    bool runs;               /* as a framework runs it, though nobody may read it: it counts */
     bool feature;            /* a stage of the network: what scores of features look at */
 } zs_node;
 

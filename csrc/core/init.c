@@ -152,7 +152,7 @@ void zs_init_tensor(zs_rng *rng, int kind, const zs_init_shape *shape, float *ou
             fill(n, 0.0f, out);
         return;
     }
-    case ZS_ROLE_GAMMA:
+    case ZS_ROLE_GAMMA: fill(n, (float)shape->initial, out); return;
     case ZS_ROLE_RUNNING_VAR: fill(n, 1.0f, out); return;
     case ZS_ROLE_BETA:
     case ZS_ROLE_RUNNING_MEAN: fill(n, 0.0f, out); return;

@@ -10,7 +10,7 @@
 
 /* THE list: name, distribution and scale of a weight, uniform in [-b, b) or normal with deviation
    s; fan_in = I R S, fan_out = O R S. A bias follows its layer's default in `torch` and is 0 in all
-   other kinds; gamma and running variance are 1, beta and running mean 0, and draw nothing. */
+   other kinds; gamma starts at its `initial`, running variance at 1, beta and running mean at 0, and these draw nothing. */
 #define ZS_INIT_TABLE(KIND)                                                     \
     KIND(TORCH, torch, UNIFORM)                     /* b^2 = 1 / fan_in */      \
     KIND(XAVIER_UNIFORM, xavier_uniform, UNIFORM)   /* b^2 = 6 / (fan_in + fan_out) */ \
@@ -38,6 +38,7 @@ typedef struct zs_init_shape {
     int fan_in; /* of the layer: I R S of the weight, for its bias too; read for these two roles */
     zs_role role;
     bool linear; /* the weight is a linear layer's; read by the last three kinds */
+    double initial; /* what a gamma starts at */
 } zs_init_shape;
 
 int zs_init_by_name(const char *name); /* -1 if unknown */

@@ -37,6 +37,25 @@ typedef struct zs_pool {
     bool count_include_pad;
 } zs_pool;
 
+/* Products of matrices, one for each sample and head: y[m, n] = scale * sum_k a[m, k] b[k, n]. Rows of a matrix are the
+   positions of a view (h * width + w), its columns the channels from head * columns on. A turned one is read as a[k, m],
+   b[n, k]. */
+typedef struct zs_matmul {
+    int heads, M, N, K; /* of one head */
+    int width_a, width_b, width_y; /* of the views' rows, which may have gaps between them */
+    bool a_turned, b_turned;
+    double scale;
+} zs_matmul;
+
+/* A norm of single samples. Its cells, whose mean and variance are taken, hold all positions of each of `groups` equal
+   runs of channels or, by_position, all channels of each position. */
+typedef struct zs_norm {
+    zs_shape shape;
+    int groups; /* 1 where by_position */
+    bool by_position;
+    double eps;
+} zs_norm;
+
 /* One term of a sum: coef * x, or coef * ((x - mean) * scale + beta) where bn is given. bn points to three runs of C
    reals for each group of `group` samples. */
 typedef struct zs_term {
@@ -111,6 +130,43 @@ typedef struct zs_kernels {
     void (*multiply_sums)(zs_shape s, zs_shape t, int n0, int n1, const zs_view *a, const zs_view *dy,
                           const zs_view *db, bool add);
     void (*fill_zero)(zs_shape s, int n0, int n1, const zs_view *y);
+
+    /* `add`: y is added to */
+    size_t (*matmul_scratch_bytes)(const zs_matmul *d);
+    void (*matmul)(const zs_matmul *d, int n0, int n1, const zs_view *a, const zs_view *b, const zs_view *y, bool add,
+                   void *scratch);
+    /* y[c * H * W + p] = x[p, c] */
+    void (*flatten_fwd)(zs_shape s, int n0, int n1, const zs_view *x, const zs_view *y);
+    void (*flatten_bwd)(zs_shape s, int n0, int n1, const zs_view *dy, const zs_view *dx, bool add);
+    /* y[p, c] = bias[p]; db[p] = sum over samples and channels of dy, in double */
+    void (*spatial_bias_fwd)(zs_shape s, int n0, int n1, const void *bias, const zs_view *y);
+    void (*spatial_bias_bwd)(zs_shape s, int n0, int n1, const zs_view *dy, void *db);
+    void (*scale_channels)(zs_shape s, int n0, int n1, const zs_view *x, const void *gamma, const zs_view *y, bool add);
+
+    /* Softmax of each of `groups` equal runs of channels at each position; gradient dx = y (dy - sum(y dy)) or, which is
+       the same, tangent; and for t in place of dy, with its own gradient dy, the gradient of that by y:
+       dx = dy (t - sum(y t)) - t sum(y dy) */
+    void (*softmax_fwd)(zs_shape s, int groups, int n0, int n1, const zs_view *x, const zs_view *y);
+    void (*softmax_bwd)(zs_shape s, int groups, int n0, int n1, const zs_view *y, const zs_view *dy, const zs_view *dx,
+                        bool add);
+    void (*softmax_curve)(zs_shape s, int groups, int n0, int n1, const zs_view *y, const zs_view *t, const zs_view *dy,
+                          const zs_view *dx, bool add);
+
+    /* With mean and variance of each cell (in double), r = 1 / sqrt(var + eps), xhat = (x - mean) r, and gamma, beta by
+       channel or NULL: y = gamma xhat + beta */
+    void (*norm_fwd)(const zs_norm *d, int n0, int n1, const zs_view *x, const void *gamma, const void *beta,
+                     const zs_view *y);
+    /* y = outer r (v - mean(v) - xhat mean(v xhat)) of v = inner v: the gradient (inner = gamma), or the tangent */
+    void (*norm_project)(const zs_norm *d, int n0, int n1, const zs_view *x, const zs_view *v, const void *inner,
+                         const void *outer, const zs_view *y, bool add);
+    /* sums over the block: C doubles each */
+    void (*norm_bwd_params)(const zs_norm *d, int n0, int n1, const zs_view *x, const zs_view *dy, double *d_gamma,
+                            double *d_beta);
+    /* the gradient by x of the tangent along t whose own is dy; with v = gamma dy, q = mean(v xhat), m1 = mean(t),
+       m2 = mean(t xhat), k = mean(v (t - m1)):
+       dx = -r^2 (q (t - m1) + m2 (v - mean(v)) + xhat (k - 3 m2 q)) */
+    void (*norm_curve)(const zs_norm *d, int n0, int n1, const zs_view *x, const zs_view *t, const zs_view *dy,
+                       const void *gamma, const zs_view *dx, bool add);
 
     /* Losses of single samples (double) and dlogits = dloss/dlogits * weight. */
     void (*cross_entropy)(int K, int n0, int n1, const zs_view *logits, const int64_t *labels, double weight,

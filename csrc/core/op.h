@@ -89,6 +89,16 @@ typedef struct zs_op {
     void (*backward_weights)(const zs_call *c, const zs_block *b, void *dw, void *db, void *scratch);
 } zs_op;
 
+/* What backward_weights makes the gradients of: weight and bias or, where there is no weight, gamma and beta. -1: none. */
+typedef struct zs_layer_tensors {
+    int main, side;
+} zs_layer_tensors;
+
+zs_layer_tensors zs_layer_tensors_of(const zs_node *n);
+
+/* How often one sample's forward pass multiplies by each element of the node's weight. */
+int64_t zs_weight_uses(const zs_node *n);
+
 #define ZS_OP_DECLARE(NAME, file, inputs) extern const zs_op zs_op_##file;
 ZS_ALL_OP_TABLE(ZS_OP_DECLARE)
 #undef ZS_OP_DECLARE

@@ -28,7 +28,14 @@
     OP(ZERO, zero, 1)                            \
     OP(IDENTITY, identity, 1)                    \
     OP(SHIFT, shift, 1)                          \
-    OP(SLICE_CHANNELS, slice_channels, 1)
+    OP(SLICE_CHANNELS, slice_channels, 1)        \
+    OP(FLATTEN, flatten, 1)                      \
+    OP(LINEAR_SPATIAL, linear_spatial, 1)        \
+    OP(MATMUL, matmul, 2)                        \
+    OP(SOFTMAX, softmax, 1)                      \
+    OP(GROUP_NORM, group_norm, 1)                \
+    OP(LAYER_NORM, layer_norm, 1)                \
+    OP(SCALE_CHANNELS, scale_channels, 1)
 
 /* Ops that only dual graphs have (dual.h): no builder makes them, and they are not listed. Their last input is a tangent,
    in which they are linear; the one before, if any, is the primal input. */
@@ -36,7 +43,9 @@
     OP(BATCH_NORM_TANGENT, batch_norm_tangent, ZS_ANY) \
     OP(RELU_GATE, relu_gate, 2)                        \
     OP(ACTIVATION_TANGENT, activation_tangent, 2)      \
-    OP(MAX_POOL_GATE, max_pool_gate, 2)
+    OP(MAX_POOL_GATE, max_pool_gate, 2)                \
+    OP(SOFTMAX_TANGENT, softmax_tangent, 2)            \
+    OP(NORM_TANGENT, norm_tangent, 2)
 
 #define ZS_ALL_OP_TABLE(OP) ZS_OP_TABLE(OP) ZS_TANGENT_OP_TABLE(OP)
 

@@ -230,9 +230,9 @@ static void find_parents(zs_planner *q) {
     }
 }
 
-/* The first channels lie where all of them do. */
 static zs_place viewed(const zs_node *view, zs_place v) {
     if (view->op == ZS_OP_SHIFT) v.offset += (size_t)(v.sh + v.sw);
+    if (view->op == ZS_OP_SLICE_CHANNELS) v.offset += (size_t)view->attrs.start;
     return v;
 }
 

@@ -157,7 +157,7 @@ static void cut_step(zs_planner *q, zs_step *step, size_t *joined_bytes) {
         zs_phase *phase = &p->phases[f];
         if (phase->kind != ZS_PHASE_WEIGHTS) continue;
         const zs_node *n = node_of(q, phase->node);
-        const size_t n_bytes = gradient_bytes(q, &q->g->tensors[n->tensors[ZS_ROLE_WEIGHT]]);
+        const size_t n_bytes = gradient_bytes(q, &q->g->tensors[zs_layer_tensors_of(n).main]);
         const size_t pixels = (size_t)q->s->group_size * (size_t)n->shape.H * (size_t)n->shape.W;
         if (pixels / MIN_PART_PIXELS > wanted) wanted = pixels / MIN_PART_PIXELS;
         if (n_bytes > *joined_bytes) *joined_bytes = n_bytes;
@@ -206,7 +206,7 @@ void zs_planner_work(zs_planner *q) {
         const int w = n->tensors[ZS_ROLE_WEIGHT];
         const size_t vector = zs_round_up((size_t)n->shape.C * sizeof(double), ZS_ALIGN);
         if (vector > joined_bytes) joined_bytes = vector; /* gradients of gamma and beta */
-        if (w >= 0) p->macs += (int64_t)q->g->tensors[w].size * n->shape.H * n->shape.W;
+        if (w >= 0) p->macs += (int64_t)q->g->tensors[w].size * zs_weight_uses(n);
     }
     for (int t = 0; t < p->n_steps; t++) {
         zs_step *step = &p->steps[t];

@@ -43,7 +43,7 @@ static inline bool passes_gradient(const zs_planner *q, int node, int j) {
 }
 
 static inline bool has_weight_gradient(const zs_planner *q, int node) {
-    const int w = node_of(q, node)->tensors[ZS_ROLE_WEIGHT];
+    const int w = zs_layer_tensors_of(node_of(q, node)).main;
     return w >= 0 && q->p->tensor_live[w];
 }
 

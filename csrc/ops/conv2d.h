@@ -1,4 +1,4 @@
-/* Launches of the convolution kernels, shared by conv2d and linear (a 1x1 convolution of one pixel). */
+/* Launches of the convolution kernels, shared by conv2d and linear (a 1x1 convolution). */
 #ifndef ZS_OPS_CONV2D_H
 #define ZS_OPS_CONV2D_H
 

@@ -1,14 +1,11 @@
-/* Fully connected layer on (C, 1, 1): a 1x1 convolution of one pixel, so it uses the convolution's launches. */
+/* Fully connected layer at every position: a 1x1 convolution, so it uses the convolution's launches. */
 #include "ops/conv2d.h"
 
 static zs_status infer(const zs_attrs *a, int n_in, const zs_shape *in, zs_shape *out, zs_error *err) {
     (void)n_in;
-    if (in->H != 1 || in->W != 1)
-        return zs_fail(err, ZS_EINVAL, "input: expected shape (C, 1, 1), got (%d, %d, %d); pool it first", in->C, in->H,
-                       in->W);
     if (a->K < 1 || a->K > ZS_MAX_CLASSES)
         return zs_fail(err, ZS_EINVAL, "out_features: expected 1 to %d, got %d", ZS_MAX_CLASSES, a->K);
-    *out = (zs_shape){a->K, 1, 1};
+    *out = (zs_shape){a->K, in->H, in->W};
     return ZS_OK;
 }
 

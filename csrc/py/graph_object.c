@@ -22,28 +22,34 @@ typedef struct attr_def {
     const char *name;
     int kind;
     size_t offset, offset2; /* in zs_attrs */
-    unsigned ops; /* bit per op that has it */
+    uint64_t ops; /* bit per op that has it */
 } attr_def;
 
 #define AT(field) offsetof(zs_attrs, field)
-#define BIT(op) (1u << ZS_OP_##op)
+#define BIT(op) ((uint64_t)1 << ZS_OP_##op)
 #define WINDOWED (BIT(CONV2D) | BIT(MAX_POOL) | BIT(AVG_POOL))
+#define NORMS (BIT(BATCH_NORM) | BIT(GROUP_NORM) | BIT(LAYER_NORM))
 
 static const attr_def ATTRS[] = {
     {"out_channels", ATTR_INT, AT(K), 0, BIT(CONV2D)},
     {"out_features", ATTR_INT, AT(K), 0, BIT(LINEAR)},
     {"channels", ATTR_INT, AT(K), 0, BIT(SLICE_CHANNELS)},
-    {"groups", ATTR_INT, AT(groups), 0, BIT(CONV2D)},
-    {"bias", ATTR_BOOL, AT(bias), 0, BIT(CONV2D) | BIT(LINEAR)},
+    {"start", ATTR_INT, AT(start), 0, BIT(SLICE_CHANNELS)},
+    {"groups", ATTR_INT, AT(groups), 0, BIT(CONV2D) | BIT(SOFTMAX) | BIT(GROUP_NORM)},
+    {"bias", ATTR_BOOL, AT(bias), 0, BIT(CONV2D) | BIT(LINEAR) | BIT(LINEAR_SPATIAL)},
     {"kernel", ATTR_PAIR, AT(window.R), AT(window.S), WINDOWED},
     {"stride", ATTR_PAIR, AT(window.stride_h), AT(window.stride_w), WINDOWED},
     {"padding", ATTR_PAIR, AT(window.pad_h), AT(window.pad_w), WINDOWED},
     {"dilation", ATTR_PAIR, AT(window.dil_h), AT(window.dil_w), BIT(CONV2D) | BIT(MAX_POOL)},
     {"count_include_pad", ATTR_BOOL, AT(count_include_pad), 0, BIT(AVG_POOL)},
-    {"eps", ATTR_DOUBLE, AT(eps), 0, BIT(BATCH_NORM)},
-    {"affine", ATTR_BOOL, AT(affine), 0, BIT(BATCH_NORM)},
+    {"eps", ATTR_DOUBLE, AT(eps), 0, NORMS},
+    {"affine", ATTR_BOOL, AT(affine), 0, NORMS},
     {"mode", ATTR_BN_MODE, AT(bn_mode), 0, BIT(BATCH_NORM)},
     {"stride", ATTR_INT, AT(stride), 0, BIT(ZERO)},
+    {"heads", ATTR_INT, AT(heads), 0, BIT(MATMUL)},
+    {"transpose_b", ATTR_BOOL, AT(transpose_b), 0, BIT(MATMUL)},
+    {"scale", ATTR_DOUBLE, AT(scale), 0, BIT(MATMUL)},
+    {"initial", ATTR_DOUBLE, AT(initial), 0, BIT(SCALE_CHANNELS)},
 };
 enum { N_ATTRS = sizeof ATTRS / sizeof *ATTRS };
 
@@ -112,6 +118,7 @@ static int set_attr(const attr_def *def, PyObject *value, zs_attrs *out) {
 int zs_py_attrs(PyObject *dict, zs_op_kind op, zs_attrs *out) {
     *out = zs_attrs_default();
     if (op == ZS_OP_MAX_POOL || op == ZS_OP_AVG_POOL) out->count_include_pad = true;
+    if (op == ZS_OP_LAYER_NORM) out->eps = 1e-6;
     if (!dict || dict == Py_None) return 0;
     if (!PyDict_Check(dict)) {
         PyErr_Format(PyExc_TypeError, "attrs: expected a dict, got %.100s", Py_TYPE(dict)->tp_name);

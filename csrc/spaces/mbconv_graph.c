@@ -99,9 +99,6 @@ zs_status zs_mbconv_build(const zs_mbconv_net *net, const zs_space *space, const
                           zs_error *err) {
     const zs_status st = zs_space_args_check(space, args, err);
     if (st != ZS_OK) return st;
-    if (args->cells != 1)
-        return zs_fail(err, ZS_EINVAL, "cells: expected 1, as architectures of %s say every block, got %d", space->name,
-                       args->cells);
     zs_builder *b = zs_builder_make(args->input, err);
     if (!b) return err->status;
 

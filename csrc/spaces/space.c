@@ -1,6 +1,7 @@
 /* The list of spaces, the checks and the text reader that they share. */
 #include "spaces/space.h"
 
+#include <stdio.h>
 #include <string.h>
 
 static const zs_space *const SPACES[] = {
@@ -22,7 +23,7 @@ const zs_space *zs_space_by_name(const char *name, size_t len) {
     return NULL;
 }
 
-static const char *const BUILDERS[ZS_N_BUILDERS] = {"autodl", "zerocost"};
+static const char *const BUILDERS[ZS_N_BUILDERS] = {"autodl", "zerocost", "imagenet", "naslib"};
 
 const char *zs_space_builder_name(int builder) {
     return builder >= 0 && builder < ZS_N_BUILDERS ? BUILDERS[builder] : NULL;
@@ -34,27 +35,40 @@ int zs_space_builder_by_name(const char *name) {
     return -1;
 }
 
+static zs_status builder_check(const zs_space *space, int builder, zs_error *err) {
+    if (space->builders >> builder & 1) return ZS_OK;
+    char known[64];
+    size_t at = 0;
+    for (int i = 0; i < ZS_N_BUILDERS; i++)
+        if (space->builders >> i & 1)
+            at += (size_t)snprintf(known + at, sizeof known - at, "%s%s", at > 0 ? " or " : "", BUILDERS[i]);
+    return zs_fail(err, ZS_EINVAL, "builder: expected %s, as nobody else builds networks of %s, got %s", known,
+                   space->name, zs_space_builder_name(builder));
+}
+
 zs_status zs_space_args_check(const zs_space *space, const zs_space_args *args, zs_error *err) {
     if (space->channels == 0 && args->channels != 0)
         return zs_fail(err, ZS_EINVAL, "channels: expected none, as architectures of %s say their widths, got %d",
                        space->name, args->channels);
+    if (space->cells == 0 && args->cells != 0)
+        return zs_fail(err, ZS_EINVAL, "cells: expected none, as architectures of %s say their depth, got %d",
+                       space->name, args->cells);
     const struct {
         const char *name;
-        int value, max;
+        int value, min, max;
     } bounds[] = {
-        {"channels", args->channels, ZS_MAX_DIM},           {"cells", args->cells, ZS_MAX_NODES},
-        {"num_classes", args->num_classes, ZS_MAX_CLASSES}, {"input channels", args->input.C, ZS_MAX_DIM},
-        {"input height", args->input.H, ZS_MAX_DIM},        {"input width", args->input.W, ZS_MAX_DIM},
+        {"channels", args->channels, space->channels > 0, ZS_MAX_DIM},
+        {"cells", args->cells, space->cells > 0, ZS_MAX_NODES},
+        {"num_classes", args->num_classes, 1, ZS_MAX_CLASSES},
+        {"input channels", args->input.C, 1, ZS_MAX_DIM},
+        {"input height", args->input.H, 1, ZS_MAX_DIM},
+        {"input width", args->input.W, 1, ZS_MAX_DIM},
     };
-    for (size_t i = space->channels == 0 ? 1 : 0; i < sizeof bounds / sizeof bounds[0]; i++)
-        if (bounds[i].value < 1 || bounds[i].value > bounds[i].max)
-            return zs_fail(err, ZS_EINVAL, "%s: expected 1 to %d, got %d", bounds[i].name, bounds[i].max,
-                           bounds[i].value);
-    if (!(space->builders >> args->builder & 1))
-        return zs_fail(err, ZS_EINVAL, "builder: expected %s, as nobody else builds networks of %s, got %s",
-                       zs_space_builder_name(ZS_BUILDER_AUTODL), space->name,
-                       zs_space_builder_name((int)args->builder));
-    return ZS_OK;
+    for (size_t i = 0; i < sizeof bounds / sizeof bounds[0]; i++)
+        if (bounds[i].value < bounds[i].min || bounds[i].value > bounds[i].max)
+            return zs_fail(err, ZS_EINVAL, "%s: expected %d to %d, got %d", bounds[i].name, bounds[i].min,
+                           bounds[i].max, bounds[i].value);
+    return builder_check(space, (int)args->builder, err);
 }
 
 /* --- reader ------------------------------------------------------------------------------------------------------ */

@@ -12,13 +12,14 @@
 #include "spaces/space_table.h"
 
 #define ZS_MAX_GENES 128
-#define ZS_MAX_ARCH_TEXT 2048 /* enough for the longest text that any space formats, with its NUL */
+#define ZS_MAX_ARCH_TEXT 4096 /* enough for the longest text that any space formats, with its NUL */
 
-/* Whose networks are built of an architecture. Others than the first differ in weights, not in what is computed of
-   them; the space's file says how. */
+/* Whose networks are built of an architecture: the first is the space's own, its file says how others differ. */
 typedef enum zs_space_builder {
-    ZS_BUILDER_AUTODL,   /* the benchmark's own: the chosen operations */
+    ZS_BUILDER_AUTODL, /* the space's own: the chosen operations */
     ZS_BUILDER_ZEROCOST, /* zero-cost-nas: every operation, whether it is chosen or not */
+    ZS_BUILDER_IMAGENET, /* DARTS, for images of 224 x 224: another stem */
+    ZS_BUILDER_NASLIB, /* NASLib: batch norms in operations without gamma and beta, one more behind each pool */
     ZS_N_BUILDERS
 } zs_space_builder;
 
@@ -26,18 +27,18 @@ const char *zs_space_builder_name(int builder); /* NULL outside the list */
 int zs_space_builder_by_name(const char *name); /* -1 if unknown */
 
 typedef struct zs_space_args {
-    int channels;    /* width of the first stage; 0 where an architecture says its own */
-    int cells;       /* cells per stage, or whatever the space repeats */
+    int channels; /* width of the first stage; 0 where an architecture says its own */
+    int cells; /* cells per stage, or whatever the space repeats; 0 as for channels */
     int num_classes;
-    zs_shape input;  /* of one image */
+    zs_shape input; /* of one image */
     zs_space_builder builder;
 } zs_space_args;
 
 typedef struct zs_space {
     const char *name;
-    int n_genes;         /* at most ZS_MAX_GENES */
+    int n_genes; /* at most ZS_MAX_GENES */
     int channels, cells; /* of zs_space_args: what is usual */
-    unsigned builders;   /* that it knows, a bit each */
+    unsigned builders; /* that it knows, a bit each */
 
     /* Any bytes, NUL included; time is bounded by the longest valid text. Failure: ZS_EARCH with a byte position. */
     zs_status (*parse)(const char *text, size_t len, int *genes, zs_error *err);
@@ -57,8 +58,8 @@ int zs_space_count(void);
 const zs_space *zs_space_get(int i);
 const zs_space *zs_space_by_name(const char *name, size_t len); /* NULL if unknown */
 
-/* What every space asks of its arguments: all positive, none above the limits of graph.h; channels 0 and no others where
-   that is what is usual; a builder that it knows. */
+/* What every space asks of its arguments: all positive, none above the limits of graph.h; channels or cells 0 and no
+   others where that is what is usual; a builder that it knows. */
 zs_status zs_space_args_check(const zs_space *space, const zs_space_args *args, zs_error *err);
 
 /* A reader over an architecture's text, for the parsers. Each call either takes what it wants and returns true (an

@@ -7,6 +7,15 @@
     SPACE(nasbench201)          \
     SPACE(nats_sss)             \
     SPACE(nasbench101)          \
+    SPACE(darts)                \
+    SPACE(nasbench301)          \
+    SPACE(nds_darts)            \
+    SPACE(nds_enas)             \
+    SPACE(nds_pnas)             \
+    SPACE(nds_nasnet)           \
+    SPACE(nds_amoeba)           \
+    SPACE(super_nasbench201)    \
+    SPACE(super_darts)          \
     SPACE(proxylessnas)         \
     SPACE(mbconv)
 

@@ -43,6 +43,24 @@ CASES = [
         cells=1,
     ),
     Case("nasbench101", "adj=01/00;ops=input,output", channels=4, cells=2),
+    Case("darts", "DARTS_V2", channels=4, cells=3),
+    # a zero, nodes that nobody reads, long and wide filters
+    Case(
+        "nds_darts",
+        "w=3;d=3;Genotype([('dil_conv_5x5', 1), ('none', 0), ('sep_conv_3x3', 0), ('none', 2), "
+        "('max_pool_3x3', 1), ('avg_pool_3x3', 0), ('skip_connect', 3), ('sep_conv_5x5', 0)], "
+        "[2, 5], [('skip_connect', 1), ('none', 0), ('sep_conv_3x3', 0), ('skip_connect', 2), "
+        "('max_pool_3x3', 1), ('avg_pool_3x3', 0), ('skip_connect', 3), ('none', 0)], [5])",
+    ),
+    Case(
+        "nds_nasnet",
+        "w=2;d=2;Genotype([('conv_7x1_1x7', 0), ('conv_1x1', 0), ('conv_3x3', 1), "
+        "('max_pool_7x7', 2), ('conv_3x1_1x3', 3), ('max_pool_5x5', 0), ('sep_conv_7x7', 1), "
+        "('dil_conv_3x3', 2), ('avg_pool_3x3', 1), ('skip_connect', 0)], [4, 5, 6], "
+        "[('conv_7x1_1x7', 0), ('conv_1x1', 0), ('conv_3x3', 1), ('max_pool_7x7', 2), "
+        "('conv_3x1_1x3', 3), ('max_pool_5x5', 0), ('sep_conv_7x7', 1), ('dil_conv_3x3', 2), "
+        "('avg_pool_3x3', 1), ('skip_connect', 0)], [4, 5, 6])",
+    ),
 ]
 RNG = np.random.default_rng(5)
 X, Y = RNG.standard_normal((8, 3, 8, 8)), RNG.integers(0, 10, 8)

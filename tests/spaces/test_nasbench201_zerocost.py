@@ -129,7 +129,9 @@ def test_impossible_networks_are_refused() -> None:
         build(CELL, "zerocost", cells=1000)
     with pytest.raises(ValueError, match=r"builder: expected one of .*'autodl', 'zerocost'"):
         build(CELL, "zero-cost")
-    with pytest.raises(ValueError, match="builder: expected one of autodl, zerocost; got 'own'"):
+    with pytest.raises(
+        ValueError, match=r"builder: expected one of autodl, zerocost, .*; got 'own'"
+    ):
         zeroshot.count(CELL, builder="own")  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="builder: expected a string"):
         zeroshot.count(CELL, builder=1)  # type: ignore[arg-type]

@@ -97,7 +97,7 @@ def _read_one(written: str, where: str, space_name: str) -> Entry:
     arch: Any = text
     if re.fullmatch(r"[+-]?\d{1,18}", text):
         arch = int(text)
-    elif "," in text and not re.search(r"[|=]|\[ *\[", text):
+    elif "," in text and not re.search(r"[|=]|\[ *\[|Genotype", text):
         parts = [part.strip(" '\"") for part in text.strip("()[] ").split(",")]
         arch = [int(p) if re.fullmatch(r"-?\d{1,18}", p) else p for p in parts]
     try:

@@ -280,7 +280,8 @@ def add_network_arguments(parser: Parser) -> None:
     )
     group.add_argument(
         "--builder", type=one_of(*_core.space_builders()), default="autodl", metavar="NAME",
-        help="autodl (default): the chosen operations; zerocost: all of them, as in zero-cost-nas",
+        help="autodl (default): the space's own; zerocost: all operations of nasbench201, as in "
+        "zero-cost-nas; imagenet: of darts and nds_*; naslib: of nasbench301",
     )  # fmt: skip
     group.add_argument(
         "--init", type=one_of(*_core.list_inits()), default="torch", metavar="NAME",

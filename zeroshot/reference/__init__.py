@@ -15,7 +15,7 @@ Examples
 2.0
 """
 
-from . import ops, pointwise, tangents
+from . import ops, pointwise, tangents, token_ops, token_tangents
 from .activations import (
     agreement,
     linear_regions,
@@ -200,6 +200,8 @@ __all__ = [
     "synflow",
     "tangents",
     "te_nas_rank",
+    "token_ops",
+    "token_tangents",
     "without_batch_norm",
     "xi_gsnr",
     "zen",

@@ -45,7 +45,9 @@ def relu_nodes(nodes: Sequence[Node]) -> list[Node]:
     for node in nodes:
         # a factor by channel leaves maps what they are
         sources = node["inputs"][:1] if node["op"] == "multiply" else node["inputs"]
-        if node["op"] in ("global_avg_pool", "linear") or flat & set(sources):
+        pooled = node["op"] in ("global_avg_pool", "flatten")
+        pixel = node["op"] == "linear" and tuple(node["shape"][1:]) == (1, 1)
+        if pooled or pixel or flat & set(sources):
             flat.add(node["id"])
         elif node["op"] in ("relu", "relu6"):
             found.append(node)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .nodes import STATISTICS, Node, counted_weights, live_nodes
+from .nodes import LAYERS, STATISTICS, Node, counted_weights, live_nodes
 from .outcome import Scored
 
 __all__ = [
@@ -33,13 +33,13 @@ def _outputs(node: Node) -> int:
 
 
 def macs(nodes: Sequence[Node], weights: Weights) -> Scored:
-    """Multiply-adds of convolutions and linear layers for one image, biases left out.
+    """Multiply-adds of convolutions and linear layers for one image, at all positions; no biases.
 
     Also the complexity of AZ-NAS. Larger is better as a score.
     """
     total = 0
     for node in nodes:
-        if node["op"] in ("conv2d", "linear"):
+        if node["op"] in LAYERS:
             per_output = weights[node["weights"]["weight"]][0].size  # C / groups k_h k_w
             total += _outputs(node) * per_output
     return Scored(float(total))

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .hessian import hessian_vector_product
-from .nodes import Array, Node, counted_weights
+from .nodes import LAYERS, Array, Node, counted_weights
 from .outcome import Scored, judge, undefined
 from .passes import Loss, forward, loss_backward
 from .scores import Gradients, _moments, _tensors
@@ -186,7 +186,7 @@ def fisher(
     back = loss_backward(passed, y, loss=loss)
     total, seen = 0.0, []
     for node in nodes:
-        if node["op"] not in ("conv2d", "linear"):
+        if node["op"] not in LAYERS:
             continue
         a, d = passed.outputs[node["id"]], back.outputs[node["id"]]
         per_image = (a * d).sum(axis=(2, 3))  # (n, C)

@@ -11,8 +11,17 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
-from . import pointwise, tangents
-from .nodes import STATISTICS, Array, Node, backward_node, forward_node, geometry, window
+from . import pointwise, tangents, token_ops, token_tangents
+from .nodes import (
+    STATISTICS,
+    Array,
+    Node,
+    backward_node,
+    forward_node,
+    geometry,
+    product,
+    window,
+)
 from .passes import Forward, Loss, forward, logit_seed
 
 __all__ = ["hessian_vector_product", "output_tangents"]
@@ -56,6 +65,25 @@ def _tangent(
             return tangents.relu_tangent(xs[0], xs_dot[0])
         case "max_pool":
             return tangents.max_pool_tangent(xs[0], xs_dot[0], **window(a))
+        case "linear_spatial":
+            return token_tangents.linear_spatial_tangent(
+                xs[0], w["weight"], xs_dot[0], w_dot["weight"], w_dot.get("bias")
+            )
+        case "matmul":
+            return token_tangents.matmul_tangent(xs[0], xs[1], xs_dot[0], xs_dot[1], **product(a))
+        case "softmax":
+            y = token_ops.softmax(xs[0], groups=a["groups"])
+            return token_tangents.softmax_tangent(y, xs_dot[0], groups=a["groups"])
+        case "group_norm" | "layer_norm":
+            gamma, gamma_dot, beta_dot = w.get("gamma"), w_dot.get("gamma"), w_dot.get("beta")
+            return token_tangents.norm_tangent(
+                xs[0], gamma, xs_dot[0], gamma_dot, beta_dot,
+                groups=a.get("groups"), eps=a["eps"],
+            )  # fmt: skip
+        case "scale_channels":
+            return token_tangents.scale_channels_tangent(
+                xs[0], w["gamma"], xs_dot[0], w_dot["gamma"]
+            )
         case op if op in pointwise.ACTIVATIONS:
             return pointwise.activation_tangent(op, xs[0], xs_dot[0])
         case "multiply":
@@ -117,6 +145,41 @@ def _backward_tangent(
                 eps=a["eps"],
             )
             return [dx_dot], {"gamma": dg_dot, "beta": db_dot}
+        case "linear_spatial":
+            dx_dot, dw_dot, db_dot = token_tangents.linear_spatial_backward_tangent(
+                xs[0], w["weight"], dy, x_dot=xs_dot[0], w_dot=w_dot["weight"], dy_dot=dy_dot
+            )
+            return [dx_dot], {"weight": dw_dot, "bias": db_dot}
+        case "matmul":
+            da_dot, db_dot = token_tangents.matmul_backward_tangent(
+                xs[0],
+                xs[1],
+                dy,
+                a_dot=xs_dot[0],
+                b_dot=xs_dot[1],
+                dy_dot=dy_dot,
+                **product(a),
+            )
+            return [da_dot, db_dot], {}
+        case "softmax":
+            y = token_ops.softmax(xs[0], groups=a["groups"])
+            y_dot = token_tangents.softmax_tangent(y, xs_dot[0], groups=a["groups"])
+            return [
+                token_tangents.softmax_backward_tangent(
+                    y, dy, y_dot=y_dot, dy_dot=dy_dot, groups=a["groups"]
+                )
+            ], {}
+        case "group_norm" | "layer_norm":
+            dx_dot, dg_dot, db_dot = token_tangents.norm_backward_tangent(
+                xs[0], w.get("gamma"), dy, x_dot=xs_dot[0], gamma_dot=w_dot.get("gamma"),
+                dy_dot=dy_dot, groups=a.get("groups"), eps=a["eps"],
+            )  # fmt: skip
+            return [dx_dot], {"gamma": dg_dot, "beta": db_dot}
+        case "scale_channels":
+            dx_dot, dg_dot = token_tangents.scale_channels_backward_tangent(
+                xs[0], w["gamma"], dy, x_dot=xs_dot[0], gamma_dot=w_dot["gamma"], dy_dot=dy_dot
+            )
+            return [dx_dot], {"gamma": dg_dot}
         case op if op in pointwise.ACTIVATIONS:
             dx_dot = pointwise.activation_backward_tangent(
                 op, xs[0], dy, x_dot=xs_dot[0], dy_dot=dy_dot

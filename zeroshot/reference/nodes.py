@@ -18,9 +18,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from . import ops, pointwise
+from . import ops, pointwise, token_ops
 
 __all__ = [
+    "LAYERS",
     "STATISTICS",
     "Array",
     "MissingWeight",
@@ -32,6 +33,7 @@ __all__ = [
     "geometry",
     "label",
     "live_nodes",
+    "product",
     "weights_by_node",
     "window",
     "without_batch_norm",
@@ -42,6 +44,9 @@ Node = Mapping[str, Any]
 
 # What is no parameter gets no gradient.
 STATISTICS = ("running_mean", "running_var")
+
+# Ops whose weight scores count.
+LAYERS = ("conv2d", "linear", "linear_spatial")
 
 
 class MissingWeight(ValueError):
@@ -94,7 +99,22 @@ def forward_node(node: Node, xs: Sequence[Array], w: Mapping[str, Array]) -> Arr
         case "shift":
             return ops.shift(xs[0])
         case "slice_channels":
-            return ops.slice_channels(xs[0], channels=a["channels"])
+            return ops.slice_channels(xs[0], channels=a["channels"], start=a.get("start", 0))
+        case "flatten":
+            return token_ops.flatten(xs[0])
+        case "linear_spatial":
+            return token_ops.linear_spatial(xs[0], w["weight"], w.get("bias"))
+        case "matmul":
+            return token_ops.matmul(xs[0], xs[1], **product(a))
+        case "softmax":
+            return token_ops.softmax(xs[0], groups=a["groups"])
+        case "group_norm":
+            gamma, beta = w.get("gamma"), w.get("beta")
+            return token_ops.group_norm(xs[0], gamma, beta, groups=a["groups"], eps=a["eps"])
+        case "layer_norm":
+            return token_ops.layer_norm(xs[0], w.get("gamma"), w.get("beta"), eps=a["eps"])
+        case "scale_channels":
+            return token_ops.scale_channels(xs[0], w["gamma"])
         case _:
             raise ValueError(f"nodes: {label(node)} has an unknown op or mode: {dict(a)}")
 
@@ -142,7 +162,29 @@ def backward_node(
         case "shift":
             return [ops.shift_backward(xs[0], dy)], {}
         case "slice_channels":
-            return [ops.slice_channels_backward(xs[0], dy, channels=a["channels"])], {}
+            start = a.get("start", 0)
+            return [ops.slice_channels_backward(xs[0], dy, channels=a["channels"], start=start)], {}
+        case "flatten":
+            return [token_ops.flatten_backward(xs[0], dy)], {}
+        case "linear_spatial":
+            dx, dw, db = token_ops.linear_spatial_backward(xs[0], w["weight"], dy)
+            return [dx], {"weight": dw, "bias": db}
+        case "matmul":
+            return list(token_ops.matmul_backward(xs[0], xs[1], dy, **product(a))), {}
+        case "softmax":
+            y = token_ops.softmax(xs[0], groups=a["groups"])
+            return [token_ops.softmax_backward(y, dy, groups=a["groups"])], {}
+        case "group_norm":
+            dx, dg, db = token_ops.group_norm_backward(
+                xs[0], w.get("gamma"), dy, groups=a["groups"], eps=a["eps"]
+            )
+            return [dx], {"gamma": dg, "beta": db}
+        case "layer_norm":
+            dx, dg, db = token_ops.layer_norm_backward(xs[0], w.get("gamma"), dy, eps=a["eps"])
+            return [dx], {"gamma": dg, "beta": db}
+        case "scale_channels":
+            dx, dg = token_ops.scale_channels_backward(xs[0], w["gamma"], dy)
+            return [dx], {"gamma": dg}
         case _:  # identity, and batch norm that has been switched off
             return [ops.identity_backward(dy)], {}
 
@@ -155,6 +197,10 @@ def window(attrs: Mapping[str, Any]) -> dict[str, Any]:
     return {key: attrs[key] for key in ("kernel", "stride", "padding")}
 
 
+def product(attrs: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: attrs[key] for key in ("heads", "transpose_b", "scale")}
+
+
 def label(node: Node) -> str:
     return f"node {node['id']} ({node['name']!r}, {node['op']})"
 
@@ -163,11 +209,11 @@ def label(node: Node) -> str:
 
 
 def counted_weights(nodes: Sequence[Node]) -> list[str]:
-    """Names of the tensors that scores count: ``weight`` of conv2d and linear, in node order.
+    """Names of the tensors that scores count: ``weight`` of the layers in `LAYERS`, in node order.
 
     A tensor that two nodes share is one tensor.
     """
-    names = (n["weights"]["weight"] for n in nodes if n["op"] in ("conv2d", "linear"))
+    names = (n["weights"]["weight"] for n in nodes if n["op"] in LAYERS)
     return list(dict.fromkeys(names))
 
 

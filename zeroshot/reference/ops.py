@@ -171,24 +171,24 @@ def conv2d_backward(
 
 
 def linear(x: ArrayLike, w: ArrayLike, bias: ArrayLike | None = None) -> Array:
-    """``y[n,k,0,0] = bias[k] + sum_c w[k,c] x[n,c,0,0]``.
+    """``y[n,k,h,w] = bias[k] + sum_c w[k,c] x[n,c,h,w]``.
 
-    x has shape (N, C, 1, 1), w (K, C), y (N, K, 1, 1).
+    x has shape (N, C, H, W), w (K, C), y (N, K, H, W).
     """
     x, w = _f64(x), _f64(w)
-    if x.shape[1:] != (w.shape[1], 1, 1):
+    if x.ndim != 4 or x.shape[1] != w.shape[1]:
         raise ValueError(
-            f"x: expected shape (N, {w.shape[1]}, 1, 1) for w {w.shape}, got {x.shape}"
+            f"x: expected shape (N, {w.shape[1]}, H, W) for w {w.shape}, got {x.shape}"
         )
-    y = x[:, :, 0, 0] @ w.T
-    return (y if bias is None else y + _f64(bias))[:, :, None, None]
+    y = np.moveaxis(x, 1, 3) @ w.T
+    return np.moveaxis(y if bias is None else y + _f64(bias), 3, 1)
 
 
 def linear_backward(x: ArrayLike, w: ArrayLike, dy: ArrayLike) -> tuple[Array, Array, Array]:
     """Gradients ``(dx, dw, dbias)`` of `linear`."""
-    x, w, dy = _f64(x), _f64(w), _f64(dy)
-    d = dy[:, :, 0, 0]
-    return (d @ w)[:, :, None, None], d.T @ x[:, :, 0, 0], d.sum(axis=0)
+    x, w, d = _f64(x), _f64(w), np.moveaxis(_f64(dy), 1, 3)
+    rows, d_rows = np.moveaxis(x, 1, 3).reshape(-1, w.shape[1]), d.reshape(-1, w.shape[0])
+    return np.moveaxis(d @ w, 3, 1), d_rows.T @ rows, d_rows.sum(axis=0)
 
 
 # ---- batch normalisation -------------------------------------------------------------------------
@@ -449,15 +449,15 @@ def shift_backward(x: ArrayLike, dy: ArrayLike) -> Array:
     return dx
 
 
-def slice_channels(x: ArrayLike, *, channels: int) -> Array:
-    """``x[:, :channels]``: the first ones."""
-    return _f64(x)[:, :channels].copy()
+def slice_channels(x: ArrayLike, *, channels: int, start: int = 0) -> Array:
+    """``x[:, start : start + channels]``."""
+    return _f64(x)[:, start : start + channels].copy()
 
 
-def slice_channels_backward(x: ArrayLike, dy: ArrayLike, *, channels: int) -> Array:
+def slice_channels_backward(x: ArrayLike, dy: ArrayLike, *, channels: int, start: int = 0) -> Array:
     """Gradient of `slice_channels`: zeros in the others; of `x` only the shape matters."""
     dx = np.zeros_like(_f64(x))
-    dx[:, :channels] = _f64(dy)
+    dx[:, start : start + channels] = _f64(dy)
     return dx
 
 

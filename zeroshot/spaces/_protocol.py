@@ -14,7 +14,7 @@ __all__ = [
 ]
 
 import reprlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, Literal, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
@@ -27,6 +27,7 @@ Genes: TypeAlias = tuple[int, ...]
 
 ArchLike: TypeAlias = (
     "str | bytes | int | np.integer[Any] | Sequence[Any] | NDArray[np.integer[Any]]"
+    " | Mapping[str, Any]"
 )
 """Anything that a space's `parse` accepts; which notations these are is each space's own."""
 

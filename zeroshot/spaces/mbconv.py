@@ -102,7 +102,7 @@ class Net:
 # --- notations -------------------------------------------------------------------------------
 
 
-def parse(arch: ArchLike | Mapping[str, Any]) -> Genes:
+def parse(arch: ArchLike) -> Genes:
     """The integers behind an architecture, in any notation.
 
     Parameters
@@ -158,7 +158,7 @@ def format(genes: Sequence[int]) -> str:
     return _core.space_format(NAME, genes)
 
 
-def to_net(arch: ArchLike | Mapping[str, Any]) -> Net:
+def to_net(arch: ArchLike) -> Net:
     """The network block by block.
 
     Examples
@@ -250,9 +250,7 @@ def _from_config(config: Mapping[str, Any]) -> Genes:
         raise ArchitectureError(f"arch: {error} in {text}") from None
 
 
-def to_config(
-    arch: ArchLike | Mapping[str, Any], *, in_channels: int = 3, num_classes: int = 1000
-) -> dict[str, Any]:
+def to_config(arch: ArchLike, *, in_channels: int = 3, num_classes: int = 1000) -> dict[str, Any]:
     """A configuration as ProxylessNAS publishes them.
 
     Raises
@@ -340,7 +338,7 @@ def from_index(index: int | np.integer[Any]) -> str:
     return proxylessnas.to_mbconv(proxylessnas.from_index(index, act=_ACT, se=_SE))
 
 
-def to_index(arch: ArchLike | Mapping[str, Any]) -> int:
+def to_index(arch: ArchLike) -> int:
     """The number of a network of `enumerate_all`.
 
     Raises
@@ -406,7 +404,7 @@ def _changed(genes: Genes, step: tuple[int, int, int]) -> str:
     return format((*genes[:at], kernel, expansion, *genes[at + 2 :]))
 
 
-def mutate(arch: ArchLike | Mapping[str, Any], rng: np.random.Generator) -> str:
+def mutate(arch: ArchLike, rng: np.random.Generator) -> str:
     """A random one of `neighbours`.
 
     Parameters
@@ -427,7 +425,7 @@ def mutate(arch: ArchLike | Mapping[str, Any], rng: np.random.Generator) -> str:
     return _changed(genes, steps[int(rng.integers(len(steps)))])
 
 
-def neighbours(arch: ArchLike | Mapping[str, Any]) -> list[str]:
+def neighbours(arch: ArchLike) -> list[str]:
     """All networks in which one block has another kernel of 3, 5, 7 or expansion of 3, 6, block by
     block. Its width, stride and squeeze ratio stay; so do blocks that do not expand."""
     genes = parse(arch)
@@ -437,7 +435,7 @@ def neighbours(arch: ArchLike | Mapping[str, Any]) -> list[str]:
 # --- which networks are the same -------------------------------------------------------------
 
 
-def canonical(arch: ArchLike | Mapping[str, Any]) -> str:
+def canonical(arch: ArchLike) -> str:
     """The network's text without its removed layers."""
     genes = parse(arch)
     blocks = [
@@ -452,7 +450,7 @@ def canonical(arch: ArchLike | Mapping[str, Any]) -> str:
     return format((*genes[:4], len(blocks), *flat, *rest))
 
 
-def representative(arch: ArchLike | Mapping[str, Any], mode: Canonical = "form") -> str:
+def representative(arch: ArchLike, mode: Canonical = "form") -> str:
     """The `canonical` network: it has the same layers, and so the same weights."""
     if mode not in CANONICAL:
         raise ValueError(f"mode: expected one of {', '.join(CANONICAL)}; got {mode!r}")

@@ -369,7 +369,7 @@ def to_mbconv(arch: ArchLike) -> str:
     )
 
 
-def from_mbconv(arch: ArchLike | Mapping[str, Any]) -> str:
+def from_mbconv(arch: ArchLike) -> str:
     """The architecture of this space that is the same network as one of `zeroshot.spaces.mbconv`.
 
     Parameters

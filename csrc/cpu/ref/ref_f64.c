@@ -10,7 +10,9 @@
 #include "cpu/ref/multiply_ref.inc.h"
 #include "cpu/ref/norm_ref.inc.h"
 #include "cpu/ref/pool_ref.inc.h"
+#include "cpu/ref/sample_norm_ref.inc.h"
 #include "cpu/ref/stats_ref.inc.h"
+#include "cpu/ref/token_ref.inc.h"
 
 #include "cpu/dispatch.h"
 #include "cpu/ref/table_ref.inc.h"

@@ -1,6 +1,8 @@
 /* The table of one ISA and dtype: the reference table with what is better here written over it. */
 #include "cpu/simd/simd.inc.h"
 
+#include "cpu/simd/exp_simd.inc.h"
+
 #include "cpu/simd/conv2d_simd.inc.h"
 
 #include "cpu/simd/conv2d_weights_simd.inc.h"
@@ -9,6 +11,7 @@
 #include "cpu/simd/winograd_simd.inc.h"
 
 #include "cpu/simd/conv2d_algo.inc.h"
+
 #include "cpu/simd/activation_simd.inc.h"
 #include "cpu/simd/multiply_simd.inc.h"
 #include "cpu/simd/norm_simd.inc.h"
@@ -16,6 +19,10 @@
 
 #include "cpu/simd/pool_simd.inc.h"
 #include "cpu/simd/stats_simd.inc.h"
+
+#include "cpu/simd/token_simd.inc.h"
+
+#include "cpu/simd/sample_norm_simd.inc.h"
 
 #include "cpu/dispatch.h"
 
@@ -33,5 +40,8 @@ void ZS_ISA(zs_kernels_fill)(zs_kernels *t) {
     SLOT(join), SLOT(moments), SLOT(signs), SLOT(histogram), SLOT(positive_bits), SLOT(product_sums), SLOT(hamming),
         SLOT(dot);
     SLOT(count_nonfinite), SLOT(count_nonzero);
+    SLOT(matmul_scratch_bytes), SLOT(matmul), SLOT(spatial_bias_fwd), SLOT(spatial_bias_bwd), SLOT(scale_channels);
+    SLOT(softmax_fwd), SLOT(softmax_bwd), SLOT(softmax_curve);
+    SLOT(norm_fwd), SLOT(norm_project), SLOT(norm_bwd_params), SLOT(norm_curve);
     SLOT(load_images), SLOT(load_weight), SLOT(store_weight);
 }

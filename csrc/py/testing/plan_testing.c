@@ -13,11 +13,19 @@ static void get_attr(PyObject *attrs, const char *name, int index, int *out) {
     *out = n > INT32_MAX ? INT32_MAX : n < INT32_MIN ? INT32_MIN : (int)n;
 }
 
+static void get_number(PyObject *attrs, const char *name, double *out) {
+    PyObject *value = PyDict_GetItemString(attrs, name);
+    if (value && !PyErr_Occurred()) *out = PyFloat_AsDouble(value);
+}
+
 static bool get_attrs(PyObject *attrs, zs_op_kind op, zs_attrs *a) {
     *a = zs_attrs_default();
-    int bias = a->bias, include = a->count_include_pad, affine = a->affine;
+    int bias = a->bias, include = a->count_include_pad, affine = a->affine, transpose_b = a->transpose_b;
     get_attr(attrs, op == ZS_OP_LINEAR ? "out_features" : "out_channels", 0, &a->K);
     if (op == ZS_OP_SLICE_CHANNELS) get_attr(attrs, "channels", 0, &a->K);
+    get_attr(attrs, "start", 0, &a->start);
+    get_attr(attrs, "heads", 0, &a->heads);
+    get_attr(attrs, "transpose_b", 0, &transpose_b);
     get_attr(attrs, "groups", 0, &a->groups);
     get_attr(attrs, "bias", 0, &bias);
     get_attr(attrs, "count_include_pad", 0, &include);
@@ -39,9 +47,12 @@ static bool get_attrs(PyObject *attrs, zs_op_kind op, zs_attrs *a) {
             get_attr(attrs, pairs[i].name, 1, pairs[i].w);
         }
     }
-    a->bias = bias, a->count_include_pad = include, a->affine = affine;
-    PyObject *eps = PyDict_GetItemString(attrs, "eps"), *mode = PyDict_GetItemString(attrs, "mode");
-    if (eps) a->eps = PyFloat_AsDouble(eps);
+    a->bias = bias, a->count_include_pad = include, a->affine = affine, a->transpose_b = transpose_b;
+    PyObject *mode = PyDict_GetItemString(attrs, "mode");
+    if (op == ZS_OP_LAYER_NORM) a->eps = 1e-6;
+    get_number(attrs, "eps", &a->eps);
+    get_number(attrs, "scale", &a->scale);
+    get_number(attrs, "initial", &a->initial);
     const char *text = mode ? PyUnicode_AsUTF8(mode) : "batch";
     if (text) a->bn_mode = (zs_bn_mode)zs_bn_mode_by_name(text);
     return !PyErr_Occurred();

@@ -100,6 +100,7 @@ static PyObject *get_tensor(PyObject *obj, zs_init_shape *s) {
     s->O = (int)dims[0], s->I = (int)dims[1], s->R = (int)dims[2], s->S = (int)dims[3];
     s->role = (zs_role)r;
     s->linear = r == ZS_ROLE_WEIGHT && ndim == 2;
+    s->initial = 1.0;
     return PyArray_SimpleNew(ndim, dims, NPY_FLOAT);
 }
 

@@ -1,0 +1,23 @@
+/* Group normalisation (Wu and He, 2018): each sample by mean and biased variance of each of `groups` equal runs of
+   channels over all positions, then gamma and beta by channel. */
+#include "ops/sample_norm.h"
+
+static zs_status infer(const zs_attrs *a, int n_in, const zs_shape *in, zs_shape *out, zs_error *err) {
+    (void)n_in;
+    if (a->groups < 1 || in->C % a->groups != 0)
+        return zs_fail(err, ZS_EINVAL, "groups: expected a divisor of the %d channels, got %d", in->C, a->groups);
+    *out = *in;
+    return zs_sample_norm_check(a, err);
+}
+
+const zs_op zs_op_group_norm = {
+    .name = "group_norm",
+    .arity = 1,
+    .traits = ZS_KEEPS_ZERO | ZS_BWD_READS_IN,
+    .infer = infer,
+    .declare = zs_sample_norm_declare,
+    .scratch_bytes = zs_sample_norm_scratch_bytes,
+    .forward = zs_sample_norm_forward,
+    .backward = zs_sample_norm_backward,
+    .backward_weights = zs_sample_norm_backward_weights,
+};

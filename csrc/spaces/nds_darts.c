@@ -1,0 +1,30 @@
+/* DARTS in NDS: cells of four nodes. Unlike the space `darts`, as in the records: with `none`, and a node may
+   read one state twice. Text, genes, networks: nds.h. */
+#include "spaces/nds.h"
+
+static const int OPS[] = {ZS_CELL_NONE,         ZS_CELL_MAX_POOL_3X3, ZS_CELL_AVG_POOL_3X3, ZS_CELL_SKIP,
+                          ZS_CELL_SEP_CONV_3X3, ZS_CELL_SEP_CONV_5X5, ZS_CELL_DIL_CONV_3X3, ZS_CELL_DIL_CONV_5X5};
+
+static const zs_genotype_rules RULES = {.n_nodes = 4, .n_ops = sizeof OPS / sizeof OPS[0], .ops = OPS};
+
+static zs_status nds_darts_parse(const char *text, size_t len, int *genes, zs_error *err) {
+    return zs_nds_parse(&RULES, text, len, genes, err);
+}
+
+static zs_status nds_darts_check(const int *genes, zs_error *err) { return zs_nds_check(&RULES, genes, err); }
+
+static void nds_darts_format(const int *genes, char *out) { zs_nds_format(&RULES, genes, out); }
+
+static zs_status nds_darts_build(const int *genes, const zs_space_args *args, zs_graph **graph, zs_error *err) {
+    return zs_nds_build(&zs_space_nds_darts, &RULES, genes, args, graph, err);
+}
+
+const zs_space zs_space_nds_darts = {
+    .name = "nds_darts",
+    .n_genes = ZS_NDS_GENES_4,
+    .builders = ZS_NDS_BUILDERS,
+    .parse = nds_darts_parse,
+    .check = nds_darts_check,
+    .format = nds_darts_format,
+    .build = nds_darts_build,
+};

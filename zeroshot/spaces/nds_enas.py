@@ -1,0 +1,61 @@
+"""ENAS' cells in NDS: 5,063 billion cells of five nodes and 5 operations, two each.
+
+Cells concatenate the nodes that no other reads.
+Texts and other notations: `zeroshot.spaces.nds`.
+
+References
+----------
+.. [1] H. Pham, M. Y. Guan, B. Zoph, Q. V. Le and J. Dean, "Efficient Neural Architecture Search via
+   Parameter Sharing", ICML 2018.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "NAME",
+    "OPS",
+    "SIZE",
+    "canonical",
+    "enumerate_all",
+    "format",
+    "from_index",
+    "mutate",
+    "neighbours",
+    "parse",
+    "representative",
+    "sample",
+    "to_genotype",
+    "to_index",
+    "to_net",
+    "to_networkx",
+]
+
+from typing import Final
+
+from zeroshot.spaces.nds import NdsSpace
+
+NAME: Final = "nds_enas"
+OPS: Final = (
+    "skip_connect",
+    "max_pool_3x3",
+    "avg_pool_3x3",
+    "sep_conv_3x3",
+    "sep_conv_5x5",
+)
+
+_space = NdsSpace(NAME, OPS, n_nodes=5, concat_unused=True)
+SIZE: Final = _space.size
+
+parse = _space.parse
+format = _space.format
+to_genotype = _space.to_genotype
+to_net = _space.to_net
+to_networkx = _space.to_networkx
+from_index = _space.from_index
+to_index = _space.to_index
+enumerate_all = _space.enumerate_all
+sample = _space.sample
+neighbours = _space.neighbours
+mutate = _space.mutate
+canonical = _space.canonical
+representative = _space.representative

@@ -1,0 +1,69 @@
+"""NASNet's cells in NDS: 7.1e16 cells of five nodes and 13 operations, two each.
+
+Cells concatenate the nodes that no other reads. ``conv_7x1_1x7`` has its 1 x 7 filter first.
+Texts and other notations: `zeroshot.spaces.nds`.
+
+References
+----------
+.. [1] B. Zoph, V. Vasudevan, J. Shlens and Q. V. Le, "Learning Transferable Architectures for
+   Scalable Image Recognition", CVPR 2018.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "NAME",
+    "OPS",
+    "SIZE",
+    "canonical",
+    "enumerate_all",
+    "format",
+    "from_index",
+    "mutate",
+    "neighbours",
+    "parse",
+    "representative",
+    "sample",
+    "to_genotype",
+    "to_index",
+    "to_net",
+    "to_networkx",
+]
+
+from typing import Final
+
+from zeroshot.spaces.nds import NdsSpace
+
+NAME: Final = "nds_nasnet"
+OPS: Final = (
+    "skip_connect",
+    "conv_1x1",
+    "conv_3x3",
+    "conv_3x1_1x3",
+    "conv_7x1_1x7",
+    "max_pool_3x3",
+    "max_pool_5x5",
+    "max_pool_7x7",
+    "avg_pool_3x3",
+    "sep_conv_3x3",
+    "sep_conv_5x5",
+    "sep_conv_7x7",
+    "dil_conv_3x3",
+)
+
+_space = NdsSpace(NAME, OPS, n_nodes=5, concat_unused=True)
+SIZE: Final = _space.size
+
+parse = _space.parse
+format = _space.format
+to_genotype = _space.to_genotype
+to_net = _space.to_net
+to_networkx = _space.to_networkx
+from_index = _space.from_index
+to_index = _space.to_index
+enumerate_all = _space.enumerate_all
+sample = _space.sample
+neighbours = _space.neighbours
+mutate = _space.mutate
+canonical = _space.canonical
+representative = _space.representative
