@@ -103,7 +103,9 @@ class Options:
         always direct.
     recompute : bool
         Take less memory and more time, at the most that of another forward pass: backward makes
-        activations again, cell by cell, in place of keeping them all. Results do not depend on it.
+        activations again, block by block, in place of keeping them all. Results do not depend on
+        it. Otherwise that is done where an architecture takes more than `max_bytes` without, or
+        8 GB; sums, activations and batch norms alone are made again from 256 MiB on.
     max_bytes : int, optional
         MemoryError instead of taking more than that for one architecture.
     cancel : CancelToken, optional

@@ -321,6 +321,20 @@ def test_shortcuts_stand_where_stride_is_one_and_the_width_stays() -> None:
     assert "block00.expand.conv" not in nodes and "block01.se.pool" not in nodes
 
 
+def test_blocks_of_a_chain_are_made_again_one_by_one() -> None:
+    """Outputs of blocks are kept, not what lies in them: memory grows with depth as those do."""
+
+    def peak(n_blocks: int, **options: Any) -> int:
+        arch = f"stem=16;last=16;{' '.join(['k3e6:16s1'] * n_blocks)}"
+        return zeroshot.plan(arch, space=mb.NAME, input_size=64, **options).peak_bytes
+
+    step = (peak(24) - peak(6)) / 18
+    step_again = (peak(24, recompute=True) - peak(6, recompute=True)) / 18
+    output = 64 * 16 * 32 * 32 * 4
+    assert step > 6 * output  # of 6 times as many channels
+    assert step_again < 1.5 * output
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

@@ -356,3 +356,32 @@ def test_every_size_gives_a_network(size: int) -> None:
 def test_impossible_networks_are_value_errors(options: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         zeroshot.count(ALL_K3E3, space=px.NAME, **options)
+
+
+# --- memory ----------------------------------------------------------------------------------
+
+
+def peak_bytes(arch: str, **options: Any) -> int:
+    how = {"n_rows": 512, "input_size": 224, "num_classes": 1000, "n_threads": 1, **options}
+    return zeroshot.plan(arch, space=px.NAME, **how).peak_bytes
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("fields", ["", RETRAINED])
+def test_the_largest_networks_at_224_stay_within_8_gb(fields: str, dtype: Any) -> None:
+    """Groups of 64 are never split, as they share the statistics of batch norms."""
+    for arch in (ALL_K7E6, "skeleton=21wide;" + ALL_K7E6 + " k7e6 k7e6"):
+        text = px.format(px.parse(arch)).replace("act=relu6;se=none;", fields or "act=relu6;")
+        peak = peak_bytes(text, dtype=dtype)
+        assert peak_bytes(text, dtype=dtype, recompute=True) <= peak <= 8e9
+    largest = peak_bytes(RETRAINED + ALL_K7E6)
+    assert largest <= 3.4e9 and peak_bytes(RETRAINED + ALL_K7E6, recompute=True) <= 2.3e9
+
+
+def test_what_would_take_more_than_8_gb_is_made_again() -> None:
+    """Without, float64 and groups of 128 would take twice what groups of 64 take."""
+    options: dict[str, Any] = {"dtype": "float64", "scores": zeroshot.XiGsnr(batch_size=128)}
+    twice = 2 * peak_bytes(ALL_K7E6, dtype="float64")
+    assert twice > 9.5e9
+    assert peak_bytes(ALL_K7E6, **options) == peak_bytes(ALL_K7E6, recompute=True, **options)
+    assert peak_bytes(ALL_K7E6, **options) <= 8e9
