@@ -285,6 +285,9 @@ NETWORK_OF: dict[str, Callable[[str], tuple[str, str, int, int]]] = {
     "nds_nasnet": lambda text: ("nds_nasnet", text, 0, 0),
     "nds_amoeba": lambda text: ("nds_amoeba", text, 0, 0),
     "burgerformer": lambda text: ("burgerformer", text, 0, 0),
+    "proxyless": lambda text: ("proxylessnas", text, 0, 0),
+    "proxyless_official": lambda text: ("mbconv", text, 0, 0),
+    "mbconv_se_swish": lambda text: ("mbconv", text, 0, 0),
 }
 OF_IMAGENET = ("darts_imagenet", "nds_darts_in")
 
@@ -302,6 +305,14 @@ LEFT_OUT = {
     ("nds_amoeba", 1): (  # dil_sep_conv
         -0.085262939432, 0.129253341534, 0.00327870061222, 1.25572503353, 2.41256540337,
         65682.692947,
+    ),
+    ("mbconv_se_swish", 0): (
+        0.17667911233, 0.121262505976, -0.0650084712947, 199.609553758, 6.73994238642,
+        9024.61433068,
+    ),
+    ("proxyless_official", 0): (
+        -0.0620591585464, 0.17128142069, -0.33327153149, 369.162083312, 6.85897564143,
+        28727.189154,
     ),
     ("burgerformer", 1): (  # attention in two stages
         0.256122188269, 0.497723559379, -0.34764036276, 836.678344914, 6.72201384325, 88181.791656,

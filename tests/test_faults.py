@@ -96,25 +96,32 @@ def test_failures_leak_no_python_objects() -> None:
     assert sys.getallocatedblocks() - before < 40  # of 160 good and 640 bad calls
 
 
+def peak(**options: Any) -> int:
+    xi = zeroshot.XiGsnr(batch_size=4)
+    return zeroshot.plan(ARCH, scores=xi, n_rows=16, input_size=8, **SMALL, **options).peak_bytes
+
+
 def test_max_bytes_is_held_before_anything_is_allocated() -> None:
-    needed = zeroshot.plan(
-        ARCH, scores=zeroshot.XiGsnr(batch_size=4), n_rows=16, input_size=8, **SMALL
-    ).peak_bytes
-    assert small_score(max_bytes=needed) == small_score()
+    least = peak(recompute=True)
+    assert small_score(max_bytes=least) == small_score()
     with pytest.raises(MemoryError, match="max_bytes"):
-        small_score(max_bytes=needed - 1)
+        small_score(max_bytes=least - 1)
+    with pytest.raises(MemoryError, match="max_bytes"):
+        peak(max_bytes=least - 1)
 
 
 def test_recompute_takes_less_memory_for_the_same_bits() -> None:
-    def peak(**options: Any) -> int:
-        xi = zeroshot.XiGsnr(batch_size=4)
-        return zeroshot.plan(
-            ARCH, scores=xi, n_rows=16, input_size=8, **SMALL, **options
-        ).peak_bytes
-
     assert peak(recompute=True) < peak()
     assert small_score(recompute=True) == small_score()
     assert small_score(recompute=True, max_bytes=peak() - 1) == small_score()
+
+
+def test_a_cap_has_made_again_no_more_than_it_must() -> None:
+    plain, least = peak(), peak(recompute=True)
+    assert peak(max_bytes=plain) == plain
+    for cap in (plain - 1, (plain + least) // 2, least):
+        assert least <= peak(max_bytes=cap) <= cap
+        assert small_score(max_bytes=cap) == small_score()
 
 
 def test_two_python_threads_give_the_same_bits() -> None:

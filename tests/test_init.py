@@ -114,6 +114,12 @@ def torch_network(tensors: list[Tensor], kind: str, seed: int) -> list[Array]:
         "nasbench101": lambda w: init.normal_(
             w, 0, 0.01 if w.ndim == 2 else math.sqrt(2 / (w[0, 0].numel() * len(w)))
         ),
+        "proxylessnas": lambda w: w if w.ndim == 2 else init.kaiming_normal_(w, mode="fan_out"),
+        "fairnas": lambda w: (
+            init.uniform_(w, -1 / math.sqrt(len(w)), 1 / math.sqrt(len(w)))
+            if w.ndim == 2
+            else init.normal_(w, 0, math.sqrt(2 / (w[0, 0].numel() * len(w))))
+        ),
     }
     torch.manual_seed(seed)
     layers: list[Any] = []
@@ -148,11 +154,13 @@ def assert_like_torch(tensors: list[Tensor], kind: str, seed: int) -> None:
     ]
     expected = torch_network(tensors, kind, seed)
     for (tensor, got), want in zip(drawn, expected, strict=True):
-        if (
-            ("normal" in kind or kind in ("nasbench101", "burgerformer"))
-            and tensor[0] == "weight"
-            and want.size < 16
-        ):
+        is_normal = "normal" in kind or kind in (
+            "nasbench101",
+            "proxylessnas",
+            "fairnas",
+            "burgerformer",
+        )
+        if is_normal and tensor[0] == "weight" and want.size < 16:
             # logarithm, sine and cosine of the C library
             assert_close(got, want, 2 * HALF_ULP * abs(want), f"{kind} {tensor}")
         elif kind == "orthogonal" and tensor[0] == "weight":
@@ -199,6 +207,8 @@ SCALE = {  # of a 64 x 32 x 3 x 3 weight: the variance
     "kaiming_normal_fan_out": 2 / (64 * 9),
     "normal": 1.0,
     "nasbench101": 2 / (64 * 9),
+    "proxylessnas": 2 / (64 * 9),
+    "fairnas": 2 / (64 * 9),
     "orthogonal": 1 / (32 * 9),
     "burgerformer": 1 / (3 * 32 * 9),  # a convolution
 }
@@ -244,6 +254,18 @@ def test_burgerformer_draws_linear_layers_with_deviation_002_and_nothing_else() 
         strict=False,
     ):
         assert_bits(got, want, "a convolution")
+
+
+def test_fairnas_draws_linear_layers_within_the_root_of_their_outputs() -> None:
+    (w,) = _testing.init_all(layer(100, 200), "fairnas", 1)
+    assert 0.099 < abs(w).max() <= 0.1 * (1 + HALF_ULP)
+
+
+def test_proxylessnas_leaves_linear_layers_as_they_were_drawn_first() -> None:
+    network = [*layer(8, 3, 3, 3), *layer(10, 8, bias=True)]
+    before, after = (_testing.init_all(network, kind, 1) for kind in ("torch", "proxylessnas"))
+    assert_bits(after[1], before[1], "linear weight")
+    assert not after[2].any() and not np.array_equal(after[0], before[0])
 
 
 @pytest.mark.parametrize("shape", [(8, 3, 3, 3), (27, 3, 2, 2), (16, 16, 1, 1), (64, 10), (1, 5)])

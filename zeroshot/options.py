@@ -80,11 +80,13 @@ class Options:
     init : str
         One of ``torch`` (PyTorch's default), ``xavier_uniform``, ``xavier_normal``,
         ``kaiming_uniform``, ``kaiming_normal``, the last two with ``_fan_out``, ``orthogonal``,
-        ``normal`` (standard normal), ``nasbench101``, with which the papers' networks of
-        NAS-Bench-101 redraw their weights (convolutions as ``kaiming_normal_fan_out``, linear
-        layers with deviation 0.01, biases 0), and ``burgerformer``, with which BurgerFormer redraws
-        its linear layers alone (normal with deviation 0.02, biases 0). All but ``torch`` draw after
-        its weights are drawn.
+        ``normal`` (standard normal), and those with which papers redraw the weights of their
+        networks, convolutions as ``kaiming_normal_fan_out``, biases 0: ``nasbench101`` (linear
+        layers with deviation 0.01), ``proxylessnas`` (linear layers stay as they were drawn first)
+        and ``fairnas``, timm's "goog" (linear layers uniform within 1 / sqrt(outputs)), where
+        depthwise convolutions have the fan-out of all channels; ``burgerformer`` redraws linear
+        layers alone (normal with deviation 0.02, biases 0). All but ``torch`` draw after its
+        weights are drawn.
     weights : mapping of str to array_like, optional
         The caller's own weights by name (`zeroshot.weight_names`), OIHW; names that are left out
         are initialised. For a PyTorch ``state_dict`` see `zeroshot.from_state_dict`.
@@ -102,7 +104,9 @@ class Options:
         always direct.
     recompute : bool
         Take less memory and more time, at the most that of another forward pass: backward makes
-        activations again, cell by cell, in place of keeping them all. Results do not depend on it.
+        activations again, block by block, in place of keeping them all. Results do not depend on
+        it. Otherwise that is done where an architecture takes more than `max_bytes` without, or
+        8 GB; sums, activations and batch norms alone are made again from 256 MiB on.
     max_bytes : int, optional
         MemoryError instead of taking more than that for one architecture.
     cancel : CancelToken, optional

@@ -109,6 +109,8 @@ static double deviation(int kind, const zs_init_shape *shape) {
     case ZS_INIT_KAIMING_NORMAL_FAN_OUT: return sqrt(2.0) / sqrt(fan_out);
     case ZS_INIT_NASBENCH101: return shape->linear ? 0.01 : sqrt(2.0 / fan_out);
     case ZS_INIT_BURGERFORMER: return 0.02;
+    case ZS_INIT_PROXYLESSNAS:
+    case ZS_INIT_FAIRNAS: return sqrt(2.0 / fan_out);
     case ZS_INIT_ORTHOGONAL:
     case ZS_INIT_NORMAL:
     case ZS_N_INITS: break;
@@ -117,6 +119,12 @@ static double deviation(int kind, const zs_init_shape *shape) {
 }
 
 static void draw_weight(zs_rng *rng, int kind, const zs_init_shape *shape, size_t n, float *out, void *scratch) {
+    if (shape->linear && kind == ZS_INIT_PROXYLESSNAS) return;
+    if (shape->linear && kind == ZS_INIT_FAIRNAS) {
+        const double b = 1.0 / sqrt((double)shape->O);
+        zs_rng_uniform_f32(rng, n, -b, b, out);
+        return;
+    }
     const double std = deviation(kind, shape);
     const double bound = sqrt(3.0) * std;
     switch (INITS[kind].distribution) {

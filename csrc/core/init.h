@@ -1,5 +1,5 @@
-/* Weight initialisers: PyTorch's default, those of torch.nn.init that the papers compare, and
-   those with which networks of NAS-Bench-101 and BurgerFormer redraw their weights.
+/* Weight initialisers: PyTorch's default, those of torch.nn.init that the papers compare, and those with which the
+   papers' networks of NAS-Bench-101, of MBConv blocks and of BurgerFormer redraw their weights.
    Tensors come in construction order from one stream (rng.h). No allocation: scratch is the
    caller's, zs_init_scratch_bytes says how much. */
 #ifndef ZS_INIT_H
@@ -24,6 +24,8 @@
     KIND(ORTHOGONAL, orthogonal, ORTHOGONAL)        /* orthonormal rows or columns */ \
     KIND(NORMAL, normal, NORMAL)                    /* s = 1 */                 \
     KIND(NASBENCH101, nasbench101, NORMAL)          /* s^2 = 2 / fan_out, linear layers s = 0.01 */ \
+    KIND(PROXYLESSNAS, proxylessnas, NORMAL)        /* s^2 = 2 / fan_out, linear layers stay as in torch */ \
+    KIND(FAIRNAS, fairnas, NORMAL)                  /* s^2 = 2 / fan_out, linear layers uniform, b^2 = 1 / O */ \
     KIND(BURGERFORMER, burgerformer, NORMAL)        /* linear layers alone, s = 0.02 */
 
 typedef enum zs_init_kind {
@@ -49,7 +51,7 @@ const char *zs_init_name(int kind);    /* NULL if outside the list */
    be NULL) for every kind but orthogonal. */
 size_t zs_init_scratch_bytes(const zs_init_shape *shapes, size_t n_tensors, int kind);
 
-/* One tensor, from the stream as it stands; out is overwritten. */
+/* One tensor, from the stream as it stands; out is overwritten, but for what stays as in torch. */
 void zs_init_tensor(zs_rng *rng, int kind, const zs_init_shape *shape, float *out, void *scratch);
 
 /* A network as a PyTorch user gets it: seed; default construction of all tensors; then, for any

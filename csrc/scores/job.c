@@ -9,6 +9,9 @@ enum { PASS_SAMPLES = 64 };
 /* An architecture that needs more has its sums made again in backward, for up to 10 % more time. */
 #define MUCH_MEMORY ((size_t)256 << 20)
 
+/* One that needs more even so, or more than the caller's cap, has all between checkpoints made again. */
+#define MOST_MEMORY ((size_t)8 * 1000 * 1000 * 1000)
+
 /* Multiply-adds forward, of all samples. Below, one thread takes some 15 ms; several save a part of that on an idle
    machine, but wait for each other at every step, and where a neighbour holds a processor that took 100 to 600 ms. */
 #define MIN_PASS_MACS ((int64_t)250 * 1000 * 1000)
@@ -129,22 +132,29 @@ static zs_status plan_with(job_state *s, zs_recompute recompute, zs_error *err) 
     return make_plans(s, recompute, err) != ZS_OK ? err->status : measure(s, err);
 }
 
-/* Plans, and the bytes of all that they need. */
+/* Plans, and the bytes of all that they need: each step makes more again, and is taken where the last one takes too much. */
 static zs_status plan_all(job_state *s, zs_error *err) {
     if (s->job->recompute >= 0) return plan_with(s, (zs_recompute)s->job->recompute, err);
-    if (plan_with(s, ZS_RECOMPUTE_NOTHING, err) != ZS_OK || s->job->peak_bytes <= MUCH_MEMORY) return err->status;
-    const size_t plain = s->job->peak_bytes;
-    if (plan_with(s, ZS_RECOMPUTE_SUMS, err) != ZS_OK || s->job->peak_bytes < plain) return err->status;
-    return plan_with(s, ZS_RECOMPUTE_NOTHING, err);
+    const size_t most = s->job->max_bytes ? s->job->max_bytes : MOST_MEMORY;
+    const size_t enough[] = {[ZS_RECOMPUTE_SUMS] = most < MUCH_MEMORY ? most : MUCH_MEMORY, [ZS_RECOMPUTE_ALL] = most};
+    zs_recompute best = ZS_RECOMPUTE_NOTHING, last = best;
+    if (plan_with(s, best, err) != ZS_OK) return err->status;
+    size_t least = s->job->peak_bytes;
+    while (last < ZS_RECOMPUTE_ALL && least > enough[last + 1]) {
+        if (plan_with(s, ++last, err) != ZS_OK) return err->status;
+        if (s->job->peak_bytes >= least) continue;
+        best = last;
+        least = s->job->peak_bytes;
+    }
+    return best == last ? ZS_OK : plan_with(s, best, err);
 }
 
 static zs_status check_cap(const job_state *s, zs_error *err) {
     const double mb = 1.0 / (1024 * 1024);
     const size_t n_bytes = s->job->peak_bytes, cap = s->job->max_bytes;
     if (cap && n_bytes > cap)
-        return zs_fail(err, ZS_ENOMEM, "max_bytes: scoring needs %.1f MiB, the cap is %.1f MiB; use smaller batches%s",
-                       (double)n_bytes * mb, (double)cap * mb,
-                       s->job->recompute == ZS_RECOMPUTE_ALL ? "" : " or recompute");
+        return zs_fail(err, ZS_ENOMEM, "max_bytes: scoring needs %.1f MiB, the cap is %.1f MiB; use smaller batches",
+                       (double)n_bytes * mb, (double)cap * mb);
     return ZS_OK;
 }
 

@@ -35,7 +35,7 @@ typedef struct zs_job {
     uint64_t seed;
     const zs_given_weight *given; /* [n_tensors] or NULL */
     bool dead; /* compute dead operations too */
-    int recompute; /* zs_recompute, or -1: sums, if the architecture takes much memory otherwise */
+    int recompute; /* zs_recompute, or -1: as much as the memory asks for */
     const zs_source *sources; /* the first is the caller's data, which the sink reads */
     int n_sources;
     zs_score_run *runs;

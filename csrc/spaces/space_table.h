@@ -14,8 +14,10 @@
     SPACE(nds_pnas)             \
     SPACE(nds_nasnet)           \
     SPACE(nds_amoeba)           \
+    SPACE(proxylessnas)         \
+    SPACE(mbconv)               \
+    SPACE(burgerformer)         \
     SPACE(super_nasbench201)    \
-    SPACE(super_darts)          \
-    SPACE(burgerformer)
+    SPACE(super_darts)
 
 #endif
