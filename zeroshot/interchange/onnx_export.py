@@ -96,6 +96,7 @@ class _Writer:
         self.nodes: list[Any] = []
         self.stored: dict[str, Any] = {}
         self.used = {"images", "logits", *exported.weights}
+        self.called: set[str] = set()
         self.names = {0: "images"}
         self.views: dict[tuple[str, int], str] = {}
         self.flat: set[int] = set()  # ids of nodes whose tensor is (N, K)
@@ -158,6 +159,10 @@ class _Writer:
     def emit(
         self, op: str, inputs: Sequence[str], output: str, name: str, **attributes: Any
     ) -> str:
+        """One operator; where several make up a node, the first that asks for its name has it."""
+        if name in self.called:
+            name = f"{output}.out"
+        self.called.add(name)
         self.nodes.append(
             self.helper.make_node(op, list(inputs), [output], name=name, **attributes)
         )
