@@ -15,7 +15,13 @@ from zeroshot import errors, spaces
 from zeroshot._core import CancelToken
 from zeroshot.config import VERSION as __version__
 from zeroshot.config import show_config
-from zeroshot.errors import ArchitectureError, Cancelled, EngineError, NonFiniteError
+from zeroshot.errors import (
+    ArchitectureError,
+    Cancelled,
+    EngineError,
+    InterchangeError,
+    NonFiniteError,
+)
 from zeroshot.graph import Graph
 from zeroshot.network import count
 from zeroshot.options import Options
@@ -56,10 +62,14 @@ from zeroshot.spaces import list_spaces
 
 if TYPE_CHECKING:
     from zeroshot import data
+    from zeroshot.interchange.onnx_export import to_onnx
+    from zeroshot.interchange.onnx_import import from_onnx
+    from zeroshot.interchange.torch_import import from_torch
+    from zeroshot.interchange.torch_source import to_torch_source, torch_state
     from zeroshot.pool import rank, score_iter, score_many
     from zeroshot.ranks import az_nas_rank, te_nas_rank
     from zeroshot.sweet import SweetInterval, find_sweet_interval, sweet_edges, sweetness
-    from zeroshot.weights import from_state_dict, state_dict_map, weight_names
+    from zeroshot.weights import draw_weights, from_state_dict, state_dict_map, weight_names
 
 __all__ = [
     "ArchitectureError",
@@ -78,6 +88,7 @@ __all__ = [
     "Gradients",
     "Graph",
     "Grasp",
+    "InterchangeError",
     "JacobCov",
     "Knas",
     "L2Norm",
@@ -106,10 +117,13 @@ __all__ = [
     "az_nas_rank",
     "count",
     "data",
+    "draw_weights",
     "errors",
     "find_sweet_interval",
     "free_memory",
+    "from_onnx",
     "from_state_dict",
+    "from_torch",
     "gradients",
     "gradsign",
     "list_scores",
@@ -126,17 +140,33 @@ __all__ = [
     "sweet_edges",
     "sweetness",
     "te_nas_rank",
+    "to_onnx",
+    "to_torch_source",
+    "torch_state",
     "weight_names",
     "xi_gsnr",
 ]
 
 # What one score does without is imported when it is asked for: the module, or the name in it.
-_MODULES = ("cli", "data", "pool", "ranks", "reference", "scores", "sweet", "weights")
+_MODULES = (
+    "cli",
+    "data",
+    "interchange",
+    "pool",
+    "ranks",
+    "reference",
+    "scores",
+    "sweet",
+    "weights",
+)
 _NAMES = {
     "SweetInterval": "sweet",
     "az_nas_rank": "ranks",
+    "draw_weights": "weights",
     "find_sweet_interval": "sweet",
+    "from_onnx": "interchange.onnx_import",
     "from_state_dict": "weights",
+    "from_torch": "interchange.torch_import",
     "rank": "pool",
     "score_iter": "pool",
     "score_many": "pool",
@@ -144,6 +174,9 @@ _NAMES = {
     "sweet_edges": "sweet",
     "sweetness": "sweet",
     "te_nas_rank": "ranks",
+    "to_onnx": "interchange.onnx_export",
+    "to_torch_source": "interchange.torch_source",
+    "torch_state": "interchange.torch_source",
     "weight_names": "weights",
 }
 

@@ -6,11 +6,14 @@ package, so ``except ValueError`` around user input keeps working.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 __all__ = [
     "ArchitectureError",
     "BenchmarkFileError",
     "Cancelled",
     "EngineError",
+    "InterchangeError",
     "NonFiniteError",
 ]
 
@@ -40,6 +43,24 @@ class ArchitectureError(ValueError):
 
 class BenchmarkFileError(ValueError):
     """A data or benchmark file is truncated, corrupted, too large or not what it says it is."""
+
+
+class InterchangeError(ValueError):
+    """A network of another program cannot be read: it is malformed, or has what no graph can say.
+
+    Parameters
+    ----------
+    message : str
+        What is in the way, all of it.
+    unsupported : sequence of str, optional
+        ``OPERATOR (node)`` of everything that has no counterpart, in the order of the network.
+    """
+
+    unsupported: tuple[str, ...]
+
+    def __init__(self, message: str, unsupported: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.unsupported = tuple(unsupported)
 
 
 class NonFiniteError(ArithmeticError):

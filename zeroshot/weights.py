@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-__all__ = ["check_weights", "from_state_dict", "hash_weights", "state_dict_map", "weight_names"]
+__all__ = [
+    "check_weights",
+    "draw_weights",
+    "from_state_dict",
+    "hash_weights",
+    "state_dict_map",
+    "weight_names",
+]
 
 import re
 from collections.abc import Mapping
@@ -95,6 +102,42 @@ def weight_names(
     )
     graph = build_network(arch, options, (3, 32, 32)).graph
     return {tensor["name"]: tensor["shape"] for tensor in graph.tensors()}
+
+
+def draw_weights(
+    arch: AnyArch,
+    *,
+    space: str = "nasbench201",
+    channels: int | None = None,
+    cells: int | None = None,
+    num_classes: int = 10,
+    builder: Builder = "autodl",
+    init: str = "torch",
+    seed: int = 0,
+) -> dict[str, NDArray[np.float32]]:
+    """The initial weights of a network, as a score draws them.
+
+    Parameters
+    ----------
+    arch, space, channels, cells, num_classes, builder, init, seed
+        As for `zeroshot.score`.
+
+    Returns
+    -------
+    dict of str to ndarray
+        In the order of `weight_names`.
+
+    Examples
+    --------
+    >>> draw_weights(0, seed=1)["head.fc.bias"].shape
+    (10,)
+    """
+    options = Options(
+        space=space, channels=channels, cells=cells, num_classes=num_classes, builder=builder,
+        init=init, seed=seed,
+    )  # fmt: skip
+    graph = build_network(arch, options, (3, 32, 32)).graph
+    return _core.draw_weights(graph, options.init, options.seed)
 
 
 # AutoDL's TinyNetwork: `op` of a cell's layer, `conv_a` and `conv_b` of a residual block are

@@ -42,6 +42,21 @@ static vectors vectors_of(const zs_init_shape *shape) {
     return (vectors){cols, rows, zs_round_up(rows, LANES), 1, cols};
 }
 
+void zs_init_shapes(const zs_graph *graph, zs_init_shape *shapes) {
+    for (int i = 0; i < graph->n_tensors; i++) {
+        const zs_tensor *t = &graph->tensors[i];
+        const int w = graph->nodes[t->node].tensors[ZS_ROLE_WEIGHT];
+        const zs_tensor *layer = w >= 0 ? &graph->tensors[w] : t;
+        shapes[i] = (zs_init_shape){.O = t->O,
+                                    .I = t->I,
+                                    .R = t->R,
+                                    .S = t->S,
+                                    .fan_in = layer->I * layer->R * layer->S,
+                                    .role = t->role,
+                                    .linear = t->ndim == 2};
+    }
+}
+
 size_t zs_init_scratch_bytes(const zs_init_shape *shapes, size_t n_tensors, int kind) {
     size_t n_max = 0;
     if (kind != ZS_INIT_ORTHOGONAL) return 0;

@@ -47,6 +47,9 @@ typedef struct zs_init_shape {
 int zs_init_by_name(const char *name); /* -1 if unknown */
 const char *zs_init_name(int kind);    /* NULL if outside the list */
 
+/* The tensors of a network in their order; shapes[n_tensors] is overwritten. */
+void zs_init_shapes(const zs_graph *graph, zs_init_shape *shapes);
+
 /* Scratch of either function below for these tensors, to be aligned for double; 0 (and scratch may
    be NULL) for every kind but orthogonal. */
 size_t zs_init_scratch_bytes(const zs_init_shape *shapes, size_t n_tensors, int kind);

@@ -4,6 +4,7 @@
 #include "py/state.h"
 
 #include "py/config_api.h"
+#include "py/draw_api.h"
 #include "py/errors.h"
 #include "py/graph_object.h"
 #include "py/numpy_api.h"
@@ -12,7 +13,7 @@
 #include "py/worker.h"
 
 static PyMethodDef methods[] = {
-    ZS_PY_SCORE_METHODS ZS_PY_CONFIG_METHODS ZS_PY_SPACE_METHODS{NULL, NULL, 0, NULL},
+    ZS_PY_SCORE_METHODS ZS_PY_CONFIG_METHODS ZS_PY_SPACE_METHODS ZS_PY_DRAW_METHODS{NULL, NULL, 0, NULL},
 };
 
 static int module_exec(PyObject *module) {

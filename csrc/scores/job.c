@@ -177,23 +177,6 @@ static zs_status take_memory(job_state *s, zs_workspace *w, size_t n_bytes, zs_e
 
 /* --- weights ------------------------------------------------------------------------------------------------------ */
 
-static void find_shapes(job_state *s) {
-    const zs_graph *g = s->job->graph;
-    for (int i = 0; i < g->n_tensors; i++) {
-        const zs_tensor *t = &g->tensors[i];
-        const int w = g->nodes[t->node].tensors[ZS_ROLE_WEIGHT];
-        const zs_tensor *layer = w >= 0 ? &g->tensors[w] : t;
-        s->shapes[i] = (zs_init_shape){.O = t->O,
-                                       .I = t->I,
-                                       .R = t->R,
-                                       .S = t->S,
-                                       .fan_in = layer->I * layer->R * layer->S,
-                                       .role = t->role,
-                                       .linear = layer->ndim == 2,
-                                       .initial = t->initial};
-    }
-}
-
 /* |w|, in the engine's memory. */
 static void make_absolute(zs_dtype dtype, size_t n, void *w) {
     for (size_t i = 0; i < n; i++)
@@ -420,7 +403,7 @@ static zs_status prepare(job_state *s, zs_error *err) {
     const size_t n = (size_t)s->job->graph->n_tensors;
     s->shapes = zs_calloc(n, sizeof *s->shapes);
     if (!s->shapes) return zs_fail(err, ZS_ENOMEM, "out of memory");
-    find_shapes(s);
+    zs_init_shapes(s->job->graph, s->shapes);
     if (zs_job_find_passes(s, err) != ZS_OK || plan_all(s, err) != ZS_OK) return err->status;
     return check_cap(s, err);
 }

@@ -12,7 +12,9 @@ __all__ = [
     "add_network_arguments",
     "add_run_arguments",
     "add_score_arguments",
+    "add_space_argument",
     "integer",
+    "one_of",
     "score_fields",
 ]
 

@@ -1,0 +1,316 @@
+"""ONNX in: a stored network becomes a `zeroshot.Graph`.
+
+Files are not trusted. What is read is bounded by the size of the file, tensors in other files are
+refused, nothing is run, and whatever does not fit is an `InterchangeError`.
+"""
+
+from __future__ import annotations
+
+__all__ = ["from_onnx"]
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal, overload
+
+import numpy as np
+
+from zeroshot.errors import InterchangeError
+from zeroshot.graph import Graph
+from zeroshot.inputs import check_int
+from zeroshot.interchange.assembler import Assembler, BatchNorm
+from zeroshot.interchange.onnx_constants import can_fold, fold, tensor_of
+from zeroshot.interchange.onnx_operators import (
+    DOMAINS,
+    MASK,
+    MASKS,
+    OPERATORS,
+    UNKNOWN,
+    Array,
+    Call,
+    Tensor,
+)
+from zeroshot.interchange.problems import Problems
+from zeroshot.interchange.values import Unsupported, Value
+
+MAX_BYTES = 1 << 31  # what a protocol buffer can hold
+MAX_NODES = 1 << 16
+_MALFORMED = (AttributeError, LookupError, TypeError, OverflowError, UnicodeError)
+_ANY_BATCH = 7919  # stands for a batch of any size; prime, so that no other axis is taken for it
+
+
+@overload
+def from_onnx(
+    source: Any,
+    *,
+    input_shape: Sequence[int] | None = ...,
+    weights: Literal[False] = ...,
+    batch_norm: BatchNorm = ...,
+    output: int | str | None = ...,
+) -> Graph: ...
+@overload
+def from_onnx(
+    source: Any,
+    *,
+    input_shape: Sequence[int] | None = ...,
+    weights: Literal[True],
+    batch_norm: BatchNorm = ...,
+    output: int | str | None = ...,
+) -> tuple[Graph, dict[str, Array]]: ...
+
+
+def from_onnx(
+    source: Any,
+    *,
+    input_shape: Sequence[int] | None = None,
+    weights: bool = False,
+    batch_norm: BatchNorm = "batch",
+    output: int | str | None = None,
+) -> Graph | tuple[Graph, dict[str, Array]]:
+    """The network of an ONNX model, to score like any other.
+
+    Activations that are written as several operators become one op again, dropout and stochastic
+    depth do nothing, layers are called as in the file. PyTorch keeps batch normalisation in a file
+    only with ``torch.onnx.export(..., training=torch.onnx.TrainingMode.TRAINING,
+    do_constant_folding=False, dynamo=False)``; otherwise it is folded into the convolutions, and
+    what is scored are convolutions with a bias. `from_torch` has no such step.
+
+    Parameters
+    ----------
+    source : path, bytes or onnx.ModelProto
+        One file; tensors that it keeps in other files are refused.
+    input_shape : (int, int, int), optional
+        Channels, height and width of an image, where the model leaves them open or to check them.
+    weights : bool
+        Also return the stored weights, for ``weights=`` of the functions that score.
+    batch_norm : {"batch", "running"}
+        Whether batch norm takes the statistics of the batch, as scores do, or the stored ones.
+    output : int or str, optional
+        Which output are the logits, by number or name, where there are several.
+
+    Returns
+    -------
+    Graph, or (Graph, dict of str to ndarray) with `weights`
+
+    Raises
+    ------
+    InterchangeError
+        If the model is malformed, or has operators without a counterpart; all are named.
+    ImportError
+        If onnx is not installed: ``pip install 'zeroshot[onnx]'``.
+    """
+    model, where = _read(source)
+    if output is not None and not isinstance(output, str):
+        output = check_int("output", output, -MAX_NODES, MAX_NODES)
+    try:
+        importer = Importer(model, where, input_shape, batch_norm)
+        graph = importer.run(output)
+    except _MALFORMED as error:  # texts that are no text, fields that are not there
+        raise InterchangeError(f"{where}: is malformed: {error}") from None
+    return (graph, importer.assembler.weights) if weights else graph
+
+
+def _read(source: Any) -> tuple[Any, str]:
+    try:
+        import onnx
+    except ImportError:
+        raise ImportError("from_onnx needs onnx: pip install 'zeroshot[onnx]'") from None
+    source = getattr(source, "model_proto", source)  # what torch.onnx.export returns
+    if isinstance(source, onnx.ModelProto):
+        return source, "model"
+    if isinstance(source, bytes | bytearray | memoryview):
+        data, where = bytes(source), "bytes"
+    elif isinstance(source, str | os.PathLike):
+        path = Path(source)
+        where = path.name
+        if path.stat().st_size > MAX_BYTES:
+            raise InterchangeError(f"{where}: has more than {MAX_BYTES} bytes")
+        data = path.read_bytes()
+    else:
+        raise TypeError(
+            f"source: expected a path, bytes or an onnx.ModelProto, got {type(source).__name__}"
+        )
+    model = onnx.ModelProto()
+    try:
+        model.ParseFromString(data)
+    except Exception as error:  # the two implementations of protobuf raise what they like
+        raise InterchangeError(f"{where}: is no ONNX model: {error}") from None
+    return model, where
+
+
+class Importer:
+    """One model on its way to a graph: what its operators (`onnx_operators`) see."""
+
+    def __init__(
+        self, model: Any, where: str, input_shape: Sequence[int] | None, batch_norm: BatchNorm
+    ) -> None:
+        self.where = where
+        self.graph = model.graph
+        if not self.graph.node:
+            raise InterchangeError(f"{where}: has no nodes")
+        if len(self.graph.node) > MAX_NODES:
+            raise InterchangeError(f"{where}: has more than {MAX_NODES} nodes")
+        if self.graph.sparse_initializer:
+            raise InterchangeError(f"{where}: has sparse tensors, which are not read")
+        self.opset = max([o.version for o in model.opset_import if o.domain in DOMAINS] or [1])
+        self.problems = Problems(where)
+        self.tensors: dict[str, Tensor] = {"": None}
+        self.stored = {t.name for t in self.graph.initializer}
+        for proto in self.graph.initializer:
+            self.tensors[proto.name] = tensor_of(proto, where)
+        self.readers: dict[str, list[Any]] = {}
+        for node in self.graph.node:
+            for name in node.input:
+                self.readers.setdefault(name, []).append(node)
+        image, shape, self.batch = self._image(input_shape)
+        self.assembler = Assembler(shape, batch_norm)
+        self.tensors[image] = self.assembler.image
+
+    def _image(self, given: Sequence[int] | None) -> tuple[str, tuple[int, int, int], int]:
+        inputs = [i for i in self.graph.input if i.name not in self.stored]
+        if len(inputs) != 1:
+            names = ", ".join(i.name for i in inputs)
+            raise InterchangeError(
+                f"{self.where}: expected one input, the image; got {len(inputs)}: {names}"
+            )
+        dims = [
+            d.dim_value if d.WhichOneof("value") == "dim_value" else 0
+            for d in inputs[0].type.tensor_type.shape.dim
+        ]
+        if dims and len(dims) != 4:
+            raise InterchangeError(
+                f"{self.where}: expected an input of shape (N, C, H, W), got {len(dims)} axes"
+            )
+        own = dims[1:] or [0, 0, 0]
+        if given is not None:
+            shape = tuple(int(d) for d in given)
+            if len(shape) != 3 or any(d > 0 and d != s for d, s in zip(own, shape, strict=False)):
+                raise ValueError(f"input_shape: the model takes {tuple(own)} (0: any), got {shape}")
+        else:
+            shape = tuple(own)
+        if min(shape) < 1:
+            raise InterchangeError(
+                f"{self.where}: the shape of an image is open, {shape}; give input_shape"
+            )
+        batch = dims[0] if dims and dims[0] > 0 else _ANY_BATCH
+        return inputs[0].name, (shape[0], shape[1], shape[2]), batch
+
+    # ---- running -------------------------------------------------------------------------------
+
+    def run(self, output: int | str | None) -> Graph:
+        name = self._output(output)
+        for node in self._needed(name):
+            self._node(node)
+        logits = self.tensors.get(name)
+        if not self.problems and not isinstance(logits, Value):
+            raise InterchangeError(f"{self.where}: output {name!r} does not depend on the image")
+        if not self.problems and isinstance(logits, Value):
+            try:
+                return self.assembler.finish(logits)
+            except Unsupported as reason:
+                self.problems.add("output", reason.culprit or name, str(reason))
+            except ValueError as error:
+                raise InterchangeError(f"{self.where}: {error}") from None
+        raise self.problems.error()
+
+    def _output(self, wanted: int | str | None) -> str:
+        names: list[str] = [o.name for o in self.graph.output]
+        if isinstance(wanted, str):
+            if wanted not in names:
+                raise ValueError(f"output: expected one of {', '.join(names)}; got {wanted!r}")
+            return wanted
+        if wanted is None and len(names) != 1:
+            raise InterchangeError(
+                f"{self.where}: has {len(names)} outputs ({', '.join(names)}); say which are the "
+                "logits with output="
+            )
+        at = 0 if wanted is None else int(wanted)
+        if not -len(names) <= at < len(names):
+            raise ValueError(f"output: expected a number below {len(names)}, got {wanted}")
+        return names[at]
+
+    def _needed(self, output: str) -> list[Any]:
+        """Nodes that the output depends on, in the order of the file."""
+        wanted, nodes = {output}, []
+        for node in reversed(self.graph.node):
+            if wanted.intersection(node.output):
+                nodes.append(node)
+                wanted.update(node.input)
+        return nodes[::-1]
+
+    def _node(self, node: Any) -> None:
+        if all(name in self.tensors for name in node.output):
+            return  # went into the node before it
+        name = self.name_of(node)
+        label = node.op_type if node.domain in DOMAINS else f"{node.domain}::{node.op_type}"
+        self.problems.call(name, label)
+        for output in node.output:
+            self.tensors[output] = UNKNOWN
+        try:
+            missing = [i for i in node.input if i not in self.tensors]
+            if missing:
+                raise Unsupported(f"reads {missing[0]!r}, which no node before it makes")
+            inputs = [self.tensors[i] for i in node.input]
+            attributes = _attributes(node, self.where)
+            results = self._result(node, label, name, inputs, attributes)
+        except Unsupported as reason:
+            self.problems.add(label, reason.culprit or name, str(reason))
+            return
+        except InterchangeError:
+            raise
+        except Exception as error:  # attributes of a wrong kind, arrays of a wrong shape
+            self.problems.add(label, name, f"malformed: {type(error).__name__}: {error}")
+            return
+        if not isinstance(results, list):
+            results = [results]
+        self.tensors.update(zip(node.output, results, strict=False))
+        self.tensors[""] = None
+
+    def _result(
+        self, node: Any, label: str, name: str, inputs: list[Any], attributes: dict[str, Any]
+    ) -> Any:
+        if (
+            node.input
+            and can_fold(label)
+            and all(i is None or isinstance(i, np.ndarray) for i in inputs)
+        ):
+            return fold(label, inputs, attributes)
+        masked = label in MASKS and any(i is MASK for i in inputs)
+        if label not in OPERATORS and not masked:
+            raise Unsupported("")
+        if any(i is UNKNOWN for i in inputs):
+            return [UNKNOWN] * len(node.output)
+        if masked and not any(isinstance(i, Value) for i in inputs):
+            return MASK
+        if label not in OPERATORS:
+            raise Unsupported("reads a random mask")
+        return OPERATORS[label](self, Call(node, name, inputs, attributes))
+
+    # ---- names ---------------------------------------------------------------------------------
+
+    def name_of(self, node: Any) -> str:
+        """That of its weights where the file keeps it, else its own without repetitions."""
+        for tensor in node.input[1:2]:
+            if tensor in self.stored and tensor.endswith(".weight"):
+                return str(tensor).removesuffix(".weight")
+        parts: list[str] = []
+        for part in node.name.split("/"):
+            if parts and part.startswith(f"{parts[-1]}."):
+                parts[-1] = part
+            elif part:
+                parts.append(part)
+        if len(parts) > 1 and parts[-1].split("_")[0] == node.op_type:
+            parts.pop()
+        return ".".join(parts) or node.op_type.lower()
+
+
+def _attributes(node: Any, where: str) -> dict[str, Any]:
+    from onnx import TensorProto, helper
+
+    found: dict[str, Any] = {}
+    for attribute in node.attribute:
+        value = helper.get_attribute_value(attribute)
+        if isinstance(value, TensorProto):
+            value = tensor_of(value, where)
+        found[attribute.name] = value.decode() if isinstance(value, bytes) else value
+    return found
