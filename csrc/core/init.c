@@ -53,7 +53,8 @@ void zs_init_shapes(const zs_graph *graph, zs_init_shape *shapes) {
                                     .S = t->S,
                                     .fan_in = layer->I * layer->R * layer->S,
                                     .role = t->role,
-                                    .linear = t->ndim == 2};
+                                    .linear = layer->ndim == 2,
+                                    .initial = t->initial};
     }
 }
 
