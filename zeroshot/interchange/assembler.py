@@ -20,7 +20,15 @@ from numpy.typing import NDArray
 
 from zeroshot.graph import Graph, Handle
 from zeroshot.interchange.curves import PROBES, Curve, Known, recognise
-from zeroshot.interchange.values import NO_PADS, Pads, Unsupported, Value, letters_of
+from zeroshot.interchange.values import (
+    NO_PADS,
+    Pads,
+    Unsupported,
+    Value,
+    curve_from,
+    letters_of,
+    parts_of,
+)
 from zeroshot.interchange.windows import place_windows, window_count
 
 BatchNorm = Literal["batch", "running"]
@@ -97,10 +105,8 @@ class Assembler:
             return self._cut(x)
         if x.curve is None:
             return x.base
-        for start in _inside(
-            x
-        ):  # what it is a function of: the tensor itself, or something on the way
-            known = recognise(x.curve if start is None else _curve_from(x, start))
+        for start in parts_of(x):
+            known = recognise(x.curve if start is None else curve_from(x, start))
             # a sum of two readings of one tensor stays a sum
             if known is not None and (known.op is not None or x.op is None):
                 return self._known(known, x.base if start is None else self.force(start), x.name)
@@ -601,31 +607,3 @@ class Assembler:
 def _is_wide(padding: tuple[int, int], kernel: tuple[int, int]) -> bool:
     """Whether a pooling may not have that much: half its window is the most."""
     return any(2 * p > k for p, k in zip(padding, kernel, strict=True))
-
-
-def _inside(x: Value) -> list[Value | None]:
-    """None for the tensor that an expression reads, then its parts, the first computed first."""
-    found: list[Value | None] = [None]
-
-    def visit(v: Value) -> None:
-        for source in v.sources:
-            if source.curve is not None and not any(source is f for f in found):
-                visit(source)
-                found.append(source)
-
-    visit(x)
-    return found
-
-
-def _curve_from(x: Value, start: Value) -> Curve:
-    """Values of `x` where those of `start` are `PROBES`; NaN if it is no function of `start`."""
-    known: dict[int, Curve] = {id(start): PROBES}
-
-    def values(v: Value) -> Curve:
-        if id(v) not in known:
-            nothing = np.full_like(PROBES, np.nan)
-            known[id(v)] = v.function(*map(values, v.sources)) if v.function else nothing
-        return known[id(v)]
-
-    with np.errstate(all="ignore"):
-        return np.asarray(values(x), np.float64)

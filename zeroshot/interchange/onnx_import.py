@@ -35,6 +35,7 @@ from zeroshot.interchange.values import Unsupported, Value
 
 MAX_BYTES = 1 << 31  # what a protocol buffer can hold
 MAX_NODES = 1 << 16
+_IN_OPERATOR = (ArithmeticError, AttributeError, LookupError, MemoryError, TypeError, ValueError)
 _MALFORMED = (AttributeError, LookupError, TypeError, OverflowError, UnicodeError)
 _ANY_BATCH = 7919  # stands for a batch of any size; prime, so that no other axis is taken for it
 
@@ -258,7 +259,7 @@ class Importer:
             return
         except InterchangeError:
             raise
-        except Exception as error:  # attributes of a wrong kind, arrays of a wrong shape
+        except _IN_OPERATOR as error:  # attributes of a wrong kind, arrays of a wrong shape
             self.problems.add(label, name, f"malformed: {type(error).__name__}: {error}")
             return
         if not isinstance(results, list):

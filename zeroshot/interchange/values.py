@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["NO_PADS", "Pads", "Unsupported", "Value", "letters_of"]
+__all__ = ["NO_PADS", "Pads", "Unsupported", "Value", "curve_from", "letters_of", "parts_of"]
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -11,7 +11,7 @@ from typing import TypeAlias
 import numpy as np
 
 from zeroshot.graph import Handle
-from zeroshot.interchange.curves import Curve
+from zeroshot.interchange.curves import PROBES, Curve
 
 Pads: TypeAlias = tuple[int, int, int, int]  # top, left, bottom, right
 NO_PADS: Pads = (0, 0, 0, 0)
@@ -88,3 +88,31 @@ class Value:
 def letters_of(handle: Handle, text: str) -> str:
     size = dict(zip("chw", handle.shape, strict=True))
     return "".join(c for c in text if size[c] > 1)
+
+
+def parts_of(x: Value) -> list[Value | None]:
+    """None for the tensor that an expression reads, then its parts, the first computed first."""
+    found: list[Value | None] = [None]
+
+    def visit(v: Value) -> None:
+        for source in v.sources:
+            if source.curve is not None and not any(source is f for f in found):
+                visit(source)
+                found.append(source)
+
+    visit(x)
+    return found
+
+
+def curve_from(x: Value, start: Value) -> Curve:
+    """Values of `x` where those of `start` are `PROBES`; NaN if it is no function of `start`."""
+    known: dict[int, Curve] = {id(start): PROBES}
+
+    def values(v: Value) -> Curve:
+        if id(v) not in known:
+            nothing = np.full_like(PROBES, np.nan)
+            known[id(v)] = v.function(*map(values, v.sources)) if v.function else nothing
+        return known[id(v)]
+
+    with np.errstate(all="ignore"):
+        return np.asarray(values(x), np.float64)
