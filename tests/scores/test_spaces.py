@@ -233,7 +233,7 @@ def darts_case() -> twins.Case:
     return twins.Case(graph.nodes(), weights, twins.rounded(X), Y)
 
 
-@pytest.mark.parametrize(("score", "twin"), MORE, ids=lambda p: repr(p)[:40])
+@pytest.mark.parametrize(("score", "twin"), MORE, ids=[repr(score)[:60] for score, _ in MORE])
 def test_other_scores_match_their_twins_on_darts(
     score: Score, twin: Callable[..., Any], darts_case: twins.Case
 ) -> None:
