@@ -122,6 +122,7 @@ def torch_network(tensors: list[Tensor], kind: str, seed: int) -> list[Array]:
         ),
     }
     torch.manual_seed(seed)
+    layers: list[Any] = []
     out: list[Any] = []
     for i, (role, shape, _) in enumerate(tensors):
         if role != "weight":
@@ -132,8 +133,14 @@ def torch_network(tensors: list[Tensor], kind: str, seed: int) -> list[Array]:
             made = torch.nn.Conv2d(shape[1], shape[0], shape[2:], bias=bias)
         else:
             made = torch.nn.Linear(shape[1], shape[0], bias=bias)
+        layers.append(made)
         out += [made.weight, made.bias] if bias else [made.weight]
-    if kind != "torch":
+    if kind == "burgerformer":
+        for layer in (layer for layer in layers if isinstance(layer, torch.nn.Linear)):
+            init.normal_(layer.weight, 0, 0.02)
+            if layer.bias is not None:
+                init.zeros_(layer.bias)
+    elif kind != "torch":
         for p in out:
             again[kind](p) if p.ndim > 1 else init.zeros_(p)
     return [p.detach().numpy() for p in out]
@@ -147,7 +154,8 @@ def assert_like_torch(tensors: list[Tensor], kind: str, seed: int) -> None:
     ]
     expected = torch_network(tensors, kind, seed)
     for (tensor, got), want in zip(drawn, expected, strict=True):
-        is_normal = "normal" in kind or kind in ("nasbench101", "proxylessnas", "fairnas")
+        drawn_again = ("nasbench101", "proxylessnas", "fairnas", "burgerformer")
+        is_normal = "normal" in kind or kind in drawn_again
         if is_normal and tensor[0] == "weight" and want.size < 16:
             # logarithm, sine and cosine of the C library
             assert_close(got, want, 2 * HALF_ULP * abs(want), f"{kind} {tensor}")
@@ -198,6 +206,7 @@ SCALE = {  # of a 64 x 32 x 3 x 3 weight: the variance
     "proxylessnas": 2 / (64 * 9),
     "fairnas": 2 / (64 * 9),
     "orthogonal": 1 / (32 * 9),
+    "burgerformer": 1 / (3 * 32 * 9),  # a convolution
 }
 
 
@@ -209,7 +218,7 @@ def test_init_has_the_scale_of_its_formula(kind: str) -> None:
     assert abs(w.mean()) < 5 * np.sqrt(variance / w.size)
     # the fourth moment of a normal is 3 variances squared, that of a uniform 9/5
     assert abs((w.astype(np.float64) ** 2).mean() / variance - 1) < 5 * np.sqrt(2 / w.size)
-    if kind == "torch" or "uniform" in kind:
+    if kind in ("torch", "burgerformer") or "uniform" in kind:
         b = np.sqrt(3 * variance)
         assert 0.99 * b < abs(w).max() <= b * (1 + HALF_ULP)
 
@@ -219,7 +228,7 @@ def test_what_is_no_weight_is_constant(kind: str) -> None:
     roles = {"bias": 0.0, "gamma": 1.0, "beta": 0.0, "running_mean": 0.0, "running_var": 1.0}
     tensors: list[Tensor] = [(role, (19,), 4) for role in roles]
     for (role, value), got in zip(roles.items(), _testing.init_all(tensors, kind, 0), strict=True):
-        if kind == "torch" and role == "bias":
+        if kind in ("torch", "burgerformer") and role == "bias":  # a convolution's
             assert 0.25 < abs(got).max() <= 0.5  # uniform within 1 / sqrt(fan-in)
         else:
             assert_bits(got, np.full(19, value, np.float32), role)
@@ -240,6 +249,19 @@ def test_proxylessnas_leaves_linear_layers_as_they_were_drawn_first() -> None:
     before, after = (_testing.init_all(network, kind, 1) for kind in ("torch", "proxylessnas"))
     assert_bits(after[1], before[1], "linear weight")
     assert not after[2].any() and not np.array_equal(after[0], before[0])
+
+
+def test_burgerformer_draws_linear_layers_with_deviation_002_and_nothing_else() -> None:
+    w, bias = _testing.init_all(layer(100, 200, bias=True), "burgerformer", 1)
+    assert abs(w.std() / 0.02 - 1) < 5 / np.sqrt(2 * w.size)
+    assert not bias.any() and abs(w).max() < 2  # where the release cuts
+    convs = layer(16, 3, 3, 3, bias=True)
+    for got, want in zip(
+        _testing.init_all([*convs, *layer(20, 30, bias=True)], "burgerformer", 1),
+        _testing.init_all(convs, "torch", 1),
+        strict=False,
+    ):
+        assert_bits(got, want, "a convolution")
 
 
 @pytest.mark.parametrize("shape", [(8, 3, 3, 3), (27, 3, 2, 2), (16, 16, 1, 1), (64, 10), (1, 5)])

@@ -46,10 +46,12 @@ WIDER = {"baseline": r"%[yz]mm|\bv\w+p[sd]\b", "avx2": r"%zmm"}  # what an older
 MULTIPLIES_AND_ADDS = {
     *("conv2d_fwd", "conv2d_bwd_x", "conv2d_bwd_w", "conv2d_bwd"),
     *("bn_stats", "bn_fwd", "bn_bwd_sums", "bn_bwd_x", "sum_fwd", "moments", "dot"),
+    *("matmul", "softmax_fwd", "softmax_bwd", "norm_fwd", "norm_project", "norm_curve"),
 }
 MOVES_OR_DECIDES = {
     *("conv2d_algo", "conv2d_packed_bytes", "conv2d_scratch_bytes", "conv2d_pack", "fill_zero"),
     *("load_images", "load_weight", "store_weight", "store_vector"),
+    *("matmul_scratch_bytes", "spatial_bias_fwd"),
     "hamming",  # popcnt, where there is no vector instruction for it
     "positive_bits",  # compares, and packs the masks
 }

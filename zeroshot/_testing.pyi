@@ -293,6 +293,114 @@ def scale(
     n1: int = -1,
 ) -> None: ...
 def fill_zero(table: str, y: Array, *, n0: int = 0, n1: int = -1) -> None: ...
+def matmul(
+    table: str,
+    a: Array,
+    b: Array,
+    y: Array,
+    *,
+    heads: int = 1,
+    a_turned: bool = False,
+    b_turned: bool = False,
+    scale: float = 1.0,
+    add: bool = False,
+    n0: int = 0,
+    n1: int = -1,
+) -> None: ...
+def flatten_fwd(table: str, x: Array, y: Array, *, n0: int = 0, n1: int = -1) -> None: ...
+def flatten_bwd(
+    table: str, dy: Array, dx: Array, *, add: bool = False, n0: int = 0, n1: int = -1
+) -> None: ...
+def spatial_bias_fwd(table: str, bias: Array, y: Array, *, n0: int = 0, n1: int = -1) -> None: ...
+def spatial_bias_bwd(table: str, dy: Array, db: Array, *, n0: int = 0, n1: int = -1) -> None: ...
+def scale_channels(
+    table: str,
+    x: Array,
+    gamma: Array,
+    y: Array,
+    *,
+    add: bool = False,
+    n0: int = 0,
+    n1: int = -1,
+) -> None: ...
+def softmax_fwd(
+    table: str, x: Array, y: Array, *, groups: int = 1, n0: int = 0, n1: int = -1
+) -> None: ...
+def softmax_bwd(
+    table: str,
+    y: Array,
+    dy: Array,
+    dx: Array,
+    *,
+    groups: int = 1,
+    add: bool = False,
+    n0: int = 0,
+    n1: int = -1,
+) -> None: ...
+def softmax_curve(
+    table: str,
+    y: Array,
+    t: Array,
+    dy: Array,
+    dx: Array,
+    *,
+    groups: int = 1,
+    add: bool = False,
+    n0: int = 0,
+    n1: int = -1,
+) -> None: ...
+def norm_fwd(
+    table: str,
+    x: Array,
+    gamma: Array | None,
+    beta: Array | None,
+    y: Array,
+    *,
+    groups: int = 1,
+    eps: float = 1e-5,
+    n0: int = 0,
+    n1: int = -1,
+) -> None: ...
+def norm_project(
+    table: str,
+    x: Array,
+    v: Array,
+    inner: Array | None,
+    outer: Array | None,
+    y: Array,
+    *,
+    groups: int = 1,
+    eps: float = 1e-5,
+    add: bool = False,
+    n0: int = 0,
+    n1: int = -1,
+) -> None: ...
+def norm_bwd_params(
+    table: str,
+    x: Array,
+    dy: Array,
+    d_gamma: Double,
+    d_beta: Double,
+    *,
+    groups: int = 1,
+    eps: float = 1e-5,
+    n0: int = 0,
+    n1: int = -1,
+) -> None: ...
+def norm_curve(
+    table: str,
+    x: Array,
+    t: Array,
+    dy: Array,
+    gamma: Array | None,
+    dx: Array,
+    *,
+    groups: int = 1,
+    eps: float = 1e-5,
+    add: bool = False,
+    n0: int = 0,
+    n1: int = -1,
+) -> None: ...
 def cross_entropy(
     table: str,
     logits: Array,

@@ -267,7 +267,7 @@ def gradients(
         Default: all full batches that x has.
     loss : {"cross_entropy", "sum_logits"}
     all_params : bool
-        Also biases and the scale and shift of batch norm.
+        Also biases, scales and shifts of norms, and layer scales.
     **options
         See `Options`.
 

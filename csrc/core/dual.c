@@ -122,7 +122,7 @@ static void add_linear_tangent(maker *m, int i) {
         zeros[j] = last(m);
     }
     zs_node *t = add_node(m, i, n->op, n->shape);
-    t->tensors[ZS_ROLE_GAMMA] = n->tensors[ZS_ROLE_GAMMA]; /* of a scale */
+    t->tensors[ZS_ROLE_SCALE] = n->tensors[ZS_ROLE_SCALE];
     for (int j = 0; j < n->n_inputs; j++)
         if (zeros[j] >= 0) add_input(m, t, zeros[j], m->from->coefs[n->first_input + j]);
 }

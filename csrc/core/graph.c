@@ -19,9 +19,10 @@ const zs_op *zs_op_get(zs_op_kind kind) {
 
 zs_layer_tensors zs_layer_tensors_of(const zs_node *n) {
     if (n->op == ZS_OP_INPUT || !OPS[n->op]->backward_weights) return (zs_layer_tensors){-1, -1};
-    const bool weight = n->tensors[ZS_ROLE_WEIGHT] >= 0;
-    return (zs_layer_tensors){n->tensors[weight ? ZS_ROLE_WEIGHT : ZS_ROLE_GAMMA],
-                              n->tensors[weight ? ZS_ROLE_BIAS : ZS_ROLE_BETA]};
+    static const zs_role PAIRS[][2] = {{ZS_ROLE_WEIGHT, ZS_ROLE_BIAS}, {ZS_ROLE_GAMMA, ZS_ROLE_BETA}};
+    for (int i = 0; i < 2; i++)
+        if (n->tensors[PAIRS[i][0]] >= 0) return (zs_layer_tensors){n->tensors[PAIRS[i][0]], n->tensors[PAIRS[i][1]]};
+    return (zs_layer_tensors){n->tensors[ZS_ROLE_SCALE], -1};
 }
 
 int64_t zs_weight_uses(const zs_node *n) {
@@ -40,7 +41,8 @@ static const int OP_ARITY[ZS_N_OP_KINDS] = {0,
 #undef ZS_OP_ARITY
 };
 
-static const char *const ROLE_NAMES[ZS_N_ROLES] = {"weight", "bias", "gamma", "beta", "running_mean", "running_var"};
+static const char *const ROLE_NAMES[ZS_N_ROLES] = {"weight", "bias",         "gamma",      "scale",
+                                                   "beta",   "running_mean", "running_var"};
 static const char *const BN_MODE_NAMES[ZS_N_BN_MODES] = {"batch", "running", "identity"};
 
 static int find_name(const char *const *names, int n, const char *name) {

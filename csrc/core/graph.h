@@ -40,7 +40,7 @@ typedef struct zs_attrs {
     int heads;              /* matmul */
     bool transpose_b;       /* matmul */
     double scale;           /* matmul */
-    double initial;         /* scale_channels: what gamma starts at */
+    double initial;         /* scale_channels: what its scale starts at */
     bool by_position;       /* norm_tangent: of a layer norm */
     int primal;             /* batch_norm_tangent: the batch norm whose tangent it is */
     zs_op_kind of;          /* activation_tangent: the activation whose tangent it is */
@@ -50,6 +50,7 @@ typedef enum zs_role {
     ZS_ROLE_WEIGHT,
     ZS_ROLE_BIAS,
     ZS_ROLE_GAMMA,
+    ZS_ROLE_SCALE,
     ZS_ROLE_BETA,
     ZS_ROLE_RUNNING_MEAN,
     ZS_ROLE_RUNNING_VAR,
@@ -66,7 +67,7 @@ typedef struct zs_tensor {
     int groups;
     size_t size; /* elements */
     bool counted; /* enters the scores: conv2d and linear weights */
-    double initial; /* of gamma */
+    double initial; /* of a scale */
 } zs_tensor;
 
 typedef struct zs_node {

@@ -89,6 +89,11 @@ static void make_orthogonal(const zs_init_shape *shape, float *w, double *q) {
 
 /* ---- any kind ---- */
 
+/* A kind may leave some layers as they are by default. */
+static int kind_of_layer(int kind, const zs_init_shape *shape) {
+    return kind == ZS_INIT_BURGERFORMER && !shape->linear ? ZS_INIT_TORCH : kind;
+}
+
 /* Standard deviation of a weight; a uniform one reaches sqrt(3) times that. */
 static double deviation(int kind, const zs_init_shape *shape) {
     const double slope = sqrt(5.0); /* of the leaky ReLU that torch's default pretends */
@@ -105,6 +110,7 @@ static double deviation(int kind, const zs_init_shape *shape) {
     case ZS_INIT_NASBENCH101: return shape->linear ? 0.01 : sqrt(2.0 / fan_out);
     case ZS_INIT_PROXYLESSNAS:
     case ZS_INIT_FAIRNAS: return sqrt(2.0 / fan_out);
+    case ZS_INIT_BURGERFORMER: return 0.02;
     case ZS_INIT_ORTHOGONAL:
     case ZS_INIT_NORMAL:
     case ZS_N_INITS: break;
@@ -137,6 +143,7 @@ static void fill(size_t n, float value, float *out) {
 
 void zs_init_tensor(zs_rng *rng, int kind, const zs_init_shape *shape, float *out, void *scratch) {
     ZS_ASSERT(kind >= 0 && kind < ZS_N_INITS);
+    kind = kind_of_layer(kind, shape);
     const size_t n_per_output = (size_t)shape->I * (size_t)shape->R * (size_t)shape->S;
     const size_t n = (size_t)shape->O * n_per_output;
     switch (shape->role) {
@@ -152,7 +159,8 @@ void zs_init_tensor(zs_rng *rng, int kind, const zs_init_shape *shape, float *ou
             fill(n, 0.0f, out);
         return;
     }
-    case ZS_ROLE_GAMMA: fill(n, (float)shape->initial, out); return;
+    case ZS_ROLE_SCALE: fill(n, (float)shape->initial, out); return;
+    case ZS_ROLE_GAMMA:
     case ZS_ROLE_RUNNING_VAR: fill(n, 1.0f, out); return;
     case ZS_ROLE_BETA:
     case ZS_ROLE_RUNNING_MEAN: fill(n, 0.0f, out); return;
@@ -166,6 +174,6 @@ void zs_init_all(const zs_init_shape *shapes, size_t n_tensors, int kind, uint64
     zs_rng rng;
     zs_rng_seed(&rng, seed);
     for (size_t i = 0; i < n_tensors; i++) zs_init_tensor(&rng, ZS_INIT_TORCH, &shapes[i], outs[i], scratch);
-    for (size_t i = 0; i < n_tensors && kind != ZS_INIT_TORCH; i++)
-        zs_init_tensor(&rng, kind, &shapes[i], outs[i], scratch);
+    for (size_t i = 0; i < n_tensors; i++)
+        if (kind_of_layer(kind, &shapes[i]) != ZS_INIT_TORCH) zs_init_tensor(&rng, kind, &shapes[i], outs[i], scratch);
 }

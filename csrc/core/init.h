@@ -1,5 +1,5 @@
 /* Weight initialisers: PyTorch's default, those of torch.nn.init that the papers compare, and those
-   with which the papers' networks of NAS-Bench-101 and of MBConv blocks redraw their weights.
+   with which networks of NAS-Bench-101, BurgerFormer and MBConv blocks redraw their weights.
    Tensors come in construction order from one stream (rng.h). No allocation: scratch is the
    caller's, zs_init_scratch_bytes says how much. */
 #ifndef ZS_INIT_H
@@ -10,7 +10,9 @@
 
 /* THE list: name, distribution and scale of a weight, uniform in [-b, b) or normal with deviation
    s; fan_in = I R S, fan_out = O R S. A bias follows its layer's default in `torch` and is 0 in all
-   other kinds; gamma starts at its `initial`, running variance at 1, beta and running mean at 0, and these draw nothing. */
+   other kinds; gamma and running variance are 1, beta and running mean 0, a scale its `initial`,
+   and these draw nothing. `burgerformer` leaves convolutions as `torch` has them. Its release cuts
+   normals at +-2: that is a hundred deviations, and no draw of ours goes beyond nine. */
 #define ZS_INIT_TABLE(KIND)                                                     \
     KIND(TORCH, torch, UNIFORM)                     /* b^2 = 1 / fan_in */      \
     KIND(XAVIER_UNIFORM, xavier_uniform, UNIFORM)   /* b^2 = 6 / (fan_in + fan_out) */ \
@@ -22,6 +24,7 @@
     KIND(ORTHOGONAL, orthogonal, ORTHOGONAL)        /* orthonormal rows or columns */ \
     KIND(NORMAL, normal, NORMAL)                    /* s = 1 */                 \
     KIND(NASBENCH101, nasbench101, NORMAL)          /* s^2 = 2 / fan_out, linear layers s = 0.01 */ \
+    KIND(BURGERFORMER, burgerformer, NORMAL)        /* linear layers alone, s = 0.02 */ \
     KIND(PROXYLESSNAS, proxylessnas, NORMAL)        /* s^2 = 2 / fan_out, linear layers stay as in torch */ \
     KIND(FAIRNAS, fairnas, NORMAL)                  /* s^2 = 2 / fan_out, linear layers uniform, b^2 = 1 / O */
 
@@ -37,8 +40,8 @@ typedef struct zs_init_shape {
     int O, I, R, S;
     int fan_in; /* of the layer: I R S of the weight, for its bias too; read for these two roles */
     zs_role role;
-    bool linear; /* the weight is a linear layer's; read by the last three kinds */
-    double initial; /* what a gamma starts at */
+    bool linear; /* of a linear layer: its weight or bias */
+    double initial; /* what a scale starts at */
 } zs_init_shape;
 
 int zs_init_by_name(const char *name); /* -1 if unknown */

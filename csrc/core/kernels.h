@@ -141,7 +141,7 @@ typedef struct zs_kernels {
     /* y[p, c] = bias[p]; db[p] = sum over samples and channels of dy, in double */
     void (*spatial_bias_fwd)(zs_shape s, int n0, int n1, const void *bias, const zs_view *y);
     void (*spatial_bias_bwd)(zs_shape s, int n0, int n1, const zs_view *dy, void *db);
-    void (*scale_channels)(zs_shape s, int n0, int n1, const zs_view *x, const void *gamma, const zs_view *y, bool add);
+    void (*scale_channels)(zs_shape s, int n0, int n1, const zs_view *x, const void *scale, const zs_view *y, bool add);
 
     /* Softmax of each of `groups` equal runs of channels at each position; gradient dx = y (dy - sum(y dy)) or, which is
        the same, tangent; and for t in place of dy, with its own gradient dy, the gradient of that by y:

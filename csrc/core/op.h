@@ -89,7 +89,8 @@ typedef struct zs_op {
     void (*backward_weights)(const zs_call *c, const zs_block *b, void *dw, void *db, void *scratch);
 } zs_op;
 
-/* What backward_weights makes the gradients of: weight and bias or, where there is no weight, gamma and beta. -1: none. */
+/* What backward_weights makes the gradients of: weight and bias or, where there is no weight, gamma and beta, or a
+   scale. -1: none. */
 typedef struct zs_layer_tensors {
     int main, side;
 } zs_layer_tensors;

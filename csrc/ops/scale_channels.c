@@ -1,4 +1,4 @@
-/* y = gamma x by channel ("layer scale"; Touvron et al., 2021). */
+/* y = scale x by channel ("layer scale"; Touvron et al., 2021). */
 #include <math.h>
 #include <string.h>
 
@@ -13,7 +13,7 @@ static zs_status infer(const zs_attrs *a, int n_in, const zs_shape *in, zs_shape
 
 static int declare(const zs_attrs *a, const zs_shape *in, zs_tensor_decl *decls) {
     (void)a;
-    decls[0] = (zs_tensor_decl){ZS_ROLE_GAMMA, 1, in->C, 1, 1, 1, false};
+    decls[0] = (zs_tensor_decl){ZS_ROLE_SCALE, 1, in->C, 1, 1, 1, false};
     return 1;
 }
 
@@ -21,13 +21,13 @@ static size_t scratch_bytes(const zs_call *c) { return 2 * (size_t)c->node->shap
 
 static void forward(const zs_call *c, const zs_block *b, void *scratch) {
     (void)scratch;
-    c->k->scale_channels(c->node->shape, b->n0, b->n1, &c->in[0].x, c->param[ZS_ROLE_GAMMA], &c->y, false);
+    c->k->scale_channels(c->node->shape, b->n0, b->n1, &c->in[0].x, c->param[ZS_ROLE_SCALE], &c->y, false);
 }
 
 static void backward(const zs_call *c, const zs_block *b, void *scratch) {
     (void)scratch;
     const zs_operand *x = &c->in[0];
-    if (x->dx.p) c->k->scale_channels(c->node->shape, b->n0, b->n1, &c->dy, c->param[ZS_ROLE_GAMMA], &x->dx, x->add);
+    if (x->dx.p) c->k->scale_channels(c->node->shape, b->n0, b->n1, &c->dy, c->param[ZS_ROLE_SCALE], &x->dx, x->add);
 }
 
 static void backward_weights(const zs_call *c, const zs_block *b, void *dw, void *db, void *scratch) {

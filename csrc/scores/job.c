@@ -189,7 +189,7 @@ static void find_shapes(job_state *s) {
                                        .S = t->S,
                                        .fan_in = layer->I * layer->R * layer->S,
                                        .role = t->role,
-                                       .linear = t->ndim == 2,
+                                       .linear = layer->ndim == 2,
                                        .initial = t->initial};
     }
 }

@@ -16,6 +16,7 @@
     SPACE(nds_amoeba)           \
     SPACE(super_nasbench201)    \
     SPACE(super_darts)          \
+    SPACE(burgerformer)         \
     SPACE(proxylessnas)         \
     SPACE(mbconv)
 

@@ -86,3 +86,20 @@ def test_spaces_without_channels_say_so(run: Run) -> None:
     assert read_csv(out)[0]["arch"] == "8:8:8:16:32"
     assert code == 1
     assert "channels: expected none, as architectures of nats_sss say their widths, got 4" in err
+
+
+def test_genotypes_are_read_in_all_their_spellings(run: Run, tmp_path: Path) -> None:
+    from zeroshot.spaces import darts
+
+    text = darts.NAMED["DARTS_V2"]
+    plain = text.replace("normal=", "").replace("reduce=", "").replace("normal_concat=", "")
+    plain = plain.replace("reduce_concat=", "")
+    tuples = plain.replace("[", "(").replace("]", ")")
+    last = str(darts.SIZE - 1)  # of 19 digits
+    file = tmp_path / "genotypes.txt"
+    file.write_text("\n".join([text, plain, tuples, "DARTS_V2", last, f"{text[:-1]},", ""]))
+    code, out, err = run("score", "--space", "darts", "--arch-file", file, "--csv")
+    rows = read_csv(out)
+    assert code == 1
+    assert [row["arch"] for row in rows[:5]] == [*[text] * 4, darts.from_index(darts.SIZE - 1)]
+    assert "expected ')' after two cells, got the end of the text" in err

@@ -27,7 +27,7 @@ from .common import BAD_LINE, Run, read_csv
         (["score", "9", "--space", "darts?"], "argument --space: expected one of nasbench201"),
         (["score", "9", "--scores", "foo"], "--scores: expected one of xi_gsnr, gradsign, sweet"),
         (["score", "--scores", "gradsign", "9"], "put ARCH before --scores"),
-        (["score", "9", "--scores", "sweet:low=1"], "with fields lo, hi, splits"),
+        (["score", "9", "--scores", "sweet:low=1"], "with fields batch_size, lo, hi, splits"),
         (["score", "9", "--scores", "xi_gsnr", "xi_gsnr"], "the label 'xi_gsnr' is used twice"),
         (["score", "9", "--xi", "much"], "argument --xi: expected a number, got 'much'"),
         (["score", "9", "--xi", "-1"], "xi: expected a positive number, got -1.0"),

@@ -55,6 +55,7 @@ ROUNDINGS = {
     "gap": 3,
     "sum_fwd": 4,  # difference, product, sum, product
     "scale": 1,
+    "matmul": 3,  # the scale, its product with one factor, the product
     "join": 0,
     "product_sums": 1,  # the product, which is exact in float32
 }

@@ -12,8 +12,10 @@ from zeroshot import Graph, reference
 from .oracle import check_network, conv, every_dtype, every_table, head
 
 
-def first(name: str, source: int, channels: int) -> tuple[str, str, list[int], dict[str, Any]]:
-    return ("slice_channels", name, [source], {"channels": channels})
+def first(
+    name: str, source: int, channels: int, start: int = 0
+) -> tuple[str, str, list[int], dict[str, Any]]:
+    return ("slice_channels", name, [source], {"channels": channels, "start": start})
 
 
 NETWORKS = {
@@ -73,6 +75,29 @@ NETWORKS = {
         conv("c", 1, 3),
         ("add", "t", [4, 5], {"coef": [1.0, 1.0]}),
     ],
+    "thirds": [
+        conv("a", 0, 6, 3),
+        first("f", 1, 2),
+        first("g", 1, 2, 2),
+        first("h", 1, 2, 4),
+        conv("b", 2, 2, 3),
+        ("relu", "r", [3], {}),
+        ("add", "s", [5, 6, 4], {"coef": [1.0, 1.0, -1.0]}),
+    ],
+    "that overlap, of a slice": [
+        conv("a", 0, 7, 3),
+        first("f", 1, 5, 1),
+        first("g", 2, 3, 2),
+        first("h", 2, 3, 1),
+        ("max_pool", "m", [3], {"kernel": (3, 3), "stride": (1, 1), "padding": (1, 1)}),
+        ("concat", "k", [5, 4, 3], {}),
+    ],
+    "of the image's end": [first("f", 0, 1, 2), conv("a", 1, 4, 3)],
+    "the last only": [
+        conv("a", 0, 5, 3),
+        ("batch_norm", "n", [1], {"mode": "identity"}),
+        first("f", 2, 2, 3),
+    ],
     "into a concat": [conv("a", 0, 5, 3), first("f", 1, 2), ("concat", "k", [2, 1], {})],
 }
 
@@ -94,6 +119,14 @@ def test_slice_channels_takes_one_to_all_channels() -> None:
         message = f"channels: expected 1 to the 3 of the input, got {channels}"
         with pytest.raises(ValueError, match=message):
             graph.slice_channels(graph.input, channels)
+    assert graph.slice_channels(graph.input, 2, start=1).shape == (2, 4, 4)
+    with pytest.raises(
+        ValueError, match="channels: expected 1 to the 2 of the input from start on"
+    ):
+        graph.slice_channels(graph.input, 3, start=1)
+    for start in (-1, 3):
+        with pytest.raises(ValueError, match=f"start: expected 0 to 2, got {start}"):
+            graph.slice_channels(graph.input, 1, start=start)
     again = graph.slice_channels(graph.input, 2)
     graph.output(graph.linear(graph.global_avg_pool(again), 2))
     assert Graph.from_nodes(graph.nodes()).encoding() == graph.encoding()

@@ -110,7 +110,7 @@ def test_bad_arguments_are_named(
 @pytest.mark.parametrize(
     ("node", "change", "message"),
     [
-        (3, {"op": "gelu"}, "nodes: node 3 .* unknown op"),
+        (3, {"op": "fold"}, "nodes: node 3 .* unknown op"),
         (3, {"inputs": [4]}, "reads node 4, not defined before it"),
         (3, {"inputs": []}, "has no inputs"),
         (3, {"id": 2}, "repeats an id"),

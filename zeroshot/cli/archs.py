@@ -95,7 +95,7 @@ def _read_one(written: str, where: str, space_name: str) -> Entry:
         for c in written.strip()
     )
     arch: Any = text
-    if re.fullmatch(r"[+-]?\d{1,18}", text):
+    if re.fullmatch(r"[+-]?\d{1,40}", text):
         arch = int(text)
     elif "," in text and not re.search(r"[|=]|\[ *\[|Genotype", text):
         parts = [part.strip(" '\"") for part in text.strip("()[] ").split(",")]

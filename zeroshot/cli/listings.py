@@ -41,15 +41,22 @@ def spaces(args: argparse.Namespace) -> int:
     sizes = [space.SIZE for space in found.values()]
     print(
         show_table(
-            {"space": list(found), "architectures": sizes, "example": list(examples.values())}
+            {
+                "space": list(found),
+                "architectures": [f"{n:,}" if n < 10**9 else f"{n:.2e}" for n in sizes],
+                "example": [e if len(e) <= 90 else f"{e[:87]}..." for e in examples.values()],
+            }
         )
     )
     for name, space in found.items():
         about = (space.__doc__ or "").partition("References\n")[0].strip()
         print(f"\n{name}\n{textwrap.indent(about, '  ')}")
         if hasattr(space, "OPS") and hasattr(space, "EDGES"):
-            print("\n  OPS    " + ", ".join(f"{i} {op}" for i, op in enumerate(space.OPS)))
-            print("  EDGES  " + ", ".join(f"{j}>{i}" for j, i in space.EDGES))
+            ops = ", ".join(f"{i} {op}" for i, op in enumerate(space.OPS))
+            edges = ", ".join(e if isinstance(e, str) else f"{e[0]}>{e[1]}" for e in space.EDGES)
+            print()
+            for line in (f"OPS    {ops}", f"EDGES  {edges}"):
+                print(textwrap.fill(line, 96, initial_indent="  ", subsequent_indent=" " * 9))
     return 0
 
 

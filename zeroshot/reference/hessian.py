@@ -82,7 +82,7 @@ def _tangent(
             )  # fmt: skip
         case "scale_channels":
             return token_tangents.scale_channels_tangent(
-                xs[0], w["gamma"], xs_dot[0], w_dot["gamma"]
+                xs[0], w["scale"], xs_dot[0], w_dot["scale"]
             )
         case op if op in pointwise.ACTIVATIONS:
             return pointwise.activation_tangent(op, xs[0], xs_dot[0])
@@ -177,9 +177,9 @@ def _backward_tangent(
             return [dx_dot], {"gamma": dg_dot, "beta": db_dot}
         case "scale_channels":
             dx_dot, dg_dot = token_tangents.scale_channels_backward_tangent(
-                xs[0], w["gamma"], dy, x_dot=xs_dot[0], gamma_dot=w_dot["gamma"], dy_dot=dy_dot
+                xs[0], w["scale"], dy, x_dot=xs_dot[0], scale_dot=w_dot["scale"], dy_dot=dy_dot
             )
-            return [dx_dot], {"gamma": dg_dot}
+            return [dx_dot], {"scale": dg_dot}
         case op if op in pointwise.ACTIVATIONS:
             dx_dot = pointwise.activation_backward_tangent(
                 op, xs[0], dy, x_dot=xs_dot[0], dy_dot=dy_dot

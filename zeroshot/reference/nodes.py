@@ -114,7 +114,7 @@ def forward_node(node: Node, xs: Sequence[Array], w: Mapping[str, Array]) -> Arr
         case "layer_norm":
             return token_ops.layer_norm(xs[0], w.get("gamma"), w.get("beta"), eps=a["eps"])
         case "scale_channels":
-            return token_ops.scale_channels(xs[0], w["gamma"])
+            return token_ops.scale_channels(xs[0], w["scale"])
         case _:
             raise ValueError(f"nodes: {label(node)} has an unknown op or mode: {dict(a)}")
 
@@ -183,8 +183,8 @@ def backward_node(
             dx, dg, db = token_ops.layer_norm_backward(xs[0], w.get("gamma"), dy, eps=a["eps"])
             return [dx], {"gamma": dg, "beta": db}
         case "scale_channels":
-            dx, dg = token_ops.scale_channels_backward(xs[0], w["gamma"], dy)
-            return [dx], {"gamma": dg}
+            dx, dg = token_ops.scale_channels_backward(xs[0], w["scale"], dy)
+            return [dx], {"scale": dg}
         case _:  # identity, and batch norm that has been switched off
             return [ops.identity_backward(dy)], {}
 

@@ -211,11 +211,11 @@ def layer_norm_backward(
     return _norm_backward(x, gamma, dy, groups=None, eps=eps)
 
 
-def scale_channels(x: ArrayLike, gamma: ArrayLike) -> Array:
-    """``gamma x`` by channel."""
-    return _f64(x) * _per_channel(gamma, 1.0)
+def scale_channels(x: ArrayLike, scale: ArrayLike) -> Array:
+    """``scale x`` by channel."""
+    return _f64(x) * _per_channel(scale, 1.0)
 
 
-def scale_channels_backward(x: ArrayLike, gamma: ArrayLike, dy: ArrayLike) -> tuple[Array, Array]:
-    """Gradients ``(dx, dgamma)`` of `scale_channels`."""
-    return _f64(dy) * _per_channel(gamma, 1.0), (_f64(x) * _f64(dy)).sum(axis=(0, 2, 3))
+def scale_channels_backward(x: ArrayLike, scale: ArrayLike, dy: ArrayLike) -> tuple[Array, Array]:
+    """Gradients ``(dx, dscale)`` of `scale_channels`."""
+    return _f64(dy) * _per_channel(scale, 1.0), (_f64(x) * _f64(dy)).sum(axis=(0, 2, 3))

@@ -1,7 +1,7 @@
 """Derivatives along a direction of the ops of `token_ops` and of their backward passes.
 
 As in `tangents`: ``<op>_tangent`` gives ``y_dot``, ``<op>_backward_tangent`` the derivatives of
-what ``<op>_backward`` returns. Where it is a product, its factors are differentiated in turn.
+what ``<op>_backward`` returns. Products are differentiated factor by factor.
 """
 
 from __future__ import annotations
@@ -165,22 +165,22 @@ def norm_backward_tangent(
 
 
 def scale_channels_tangent(
-    x: ArrayLike, gamma: ArrayLike, x_dot: ArrayLike, gamma_dot: ArrayLike
+    x: ArrayLike, scale: ArrayLike, x_dot: ArrayLike, scale_dot: ArrayLike
 ) -> Array:
-    """``gamma x_dot + gamma_dot x``."""
-    return ops.scale_channels(x_dot, gamma) + ops.scale_channels(x, gamma_dot)
+    """``scale x_dot + scale_dot x``."""
+    return ops.scale_channels(x_dot, scale) + ops.scale_channels(x, scale_dot)
 
 
 def scale_channels_backward_tangent(
     x: ArrayLike,
-    gamma: ArrayLike,
+    scale: ArrayLike,
     dy: ArrayLike,
     *,
     x_dot: ArrayLike,
-    gamma_dot: ArrayLike,
+    scale_dot: ArrayLike,
     dy_dot: ArrayLike,
 ) -> tuple[Array, Array]:
-    """Derivatives of ``(dx, dgamma)``."""
-    still = ops.scale_channels_backward(x, gamma, dy_dot)
-    moved = ops.scale_channels_backward(x_dot, gamma_dot, dy)
+    """Derivatives of ``(dx, dscale)``."""
+    still = ops.scale_channels_backward(x, scale, dy_dot)
+    moved = ops.scale_channels_backward(x_dot, scale_dot, dy)
     return still[0] + moved[0], still[1] + moved[1]

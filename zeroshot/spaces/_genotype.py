@@ -292,6 +292,26 @@ class CellSpace:
             graphs.append(graph)
         return graphs[0], graphs[1]
 
+    def _cells_of_networkx(
+        self, normal: networkx.MultiDiGraph, reduce: networkx.MultiDiGraph
+    ) -> tuple[Cell, Cell]:
+        return self._cell_of_networkx(normal, "normal"), self._cell_of_networkx(reduce, "reduce")
+
+    def _cell_of_networkx(self, graph: networkx.MultiDiGraph, where: str) -> Cell:
+        feeds: dict[Any, list[tuple[int, int, str]]] = {}
+        for source, target, data in graph.edges(data=True):
+            feeds.setdefault(target, []).append((data.get("pair", 0), source, data.get("op")))
+        pairs = []
+        for node in self.nodes():
+            two = sorted(feeds.get(node, []), key=lambda edge: edge[:2])
+            if len(two) != 2:
+                raise ArchitectureError(f"{where}: expected 2 edges to {node}, got {len(two)}")
+            for _, source, op in two:
+                at = f"{where}, edge {source!r} to {node}"
+                pairs.append((self._op_of(op, at), number(source, 0, node - 1, at)))
+        output = sorted(source for _, source, _ in feeds.get("output", []))
+        return Cell(tuple(pairs), self._concat_of(output, f"{where}, edges to the output"))
+
     # --- the whole space
 
     def radices(self) -> tuple[int, ...]:

@@ -11,6 +11,7 @@ __all__ = [
     "check_count",
     "check_index",
     "draw_indices",
+    "load_json",
 ]
 
 import reprlib
@@ -109,3 +110,19 @@ def check_count(n: int, size: int, replace: bool) -> None:
     """That `n` architectures of `size` can be drawn."""
     if n < 0 or (n > size and not replace):
         raise ValueError(f"n: expected 0 to {size} (more only with replace=True), got {n}")
+
+
+def load_json(text: str | bytes, what: str) -> Any:
+    """An architecture that is written as JSON `what`."""
+    import json  # not before it is needed
+
+    try:
+        return json.loads(text)
+    except UnicodeDecodeError as error:
+        raise ArchitectureError(
+            f"arch: expected JSON in UTF-8, {error.reason}", error.start
+        ) from None
+    except json.JSONDecodeError as error:
+        raise ArchitectureError(f"arch: expected JSON, {error.msg}", error.pos) from None
+    except (ValueError, RecursionError) as error:  # numbers of many digits, lists of many levels
+        raise ArchitectureError(f"arch: expected JSON {what}, {error}", 0) from None

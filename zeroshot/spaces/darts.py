@@ -53,6 +53,7 @@ __all__ = [
     "from_compact",
     "from_config",
     "from_index",
+    "from_networkx",
     "mutate",
     "neighbours",
     "parse",
@@ -68,11 +69,14 @@ __all__ = [
 import itertools
 import reprlib
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from zeroshot.errors import ArchitectureError
 from zeroshot.spaces._genotype import Cell, CellSpace, Genotype, item, number, sequence
 from zeroshot.spaces._protocol import ArchLike, Genes
+
+if TYPE_CHECKING:
+    import networkx
 
 NAME: Final = "darts"
 OPS: Final = (
@@ -243,6 +247,11 @@ class DartsSpace(CellSpace):
                 first_edge += node
         return config
 
+    def from_networkx(self, normal: networkx.MultiDiGraph, reduce: networkx.MultiDiGraph) -> str:
+        """The text of two graphs as `to_networkx` makes them. Where edges have no ``pair``, a
+        node's stand in the order of their sources."""
+        return self.format(self._checked((), *self._cells_of_networkx(normal, reduce)))
+
 
 _space = DartsSpace(NAME)
 SIZE: Final = _space.size
@@ -254,6 +263,7 @@ from_compact = _space.from_compact
 to_compact = _space.to_compact
 from_config = _space.from_config
 to_config = _space.to_config
+from_networkx = _space.from_networkx
 to_networkx = _space.to_networkx
 from_index = _space.from_index
 to_index = _space.to_index

@@ -72,6 +72,7 @@ from zeroshot.spaces._protocol import (
     Genes,
     check_index,
     draw_indices,
+    load_json,
 )
 
 NAME: Final = "nasbench101"
@@ -156,18 +157,7 @@ def _integer(value: object, where: str) -> int:
 
 
 def _from_json(text: str | bytes) -> Genes:
-    import json  # not before it is needed
-
-    try:
-        found = json.loads(text)
-    except UnicodeDecodeError as error:
-        raise ArchitectureError(
-            f"arch: expected JSON in UTF-8, {error.reason}", error.start
-        ) from None
-    except json.JSONDecodeError as error:
-        raise ArchitectureError(f"arch: expected JSON, {error.msg}", error.pos) from None
-    except (ValueError, RecursionError) as error:  # numbers of many digits, lists of many levels
-        raise ArchitectureError(f"arch: expected JSON [matrix, operations], {error}", 0) from None
+    found = load_json(text, "[matrix, operations]")
     if len(found) != 2:
         raise ArchitectureError(
             f"arch: expected JSON [matrix, operations], got {len(found)} items", 0

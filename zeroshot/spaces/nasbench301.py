@@ -29,6 +29,7 @@ __all__ = [
     "from_compact",
     "from_config",
     "from_index",
+    "from_networkx",
     "mutate",
     "neighbours",
     "parse",
@@ -58,6 +59,7 @@ from_compact = _space.from_compact
 to_compact = _space.to_compact
 from_config = _space.from_config
 to_config = _space.to_config
+from_networkx = _space.from_networkx
 to_networkx = _space.to_networkx
 from_index = _space.from_index
 to_index = _space.to_index

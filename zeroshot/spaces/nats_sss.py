@@ -1,7 +1,8 @@
 """The size space of NATS-Bench: 32,768 choices of five widths for one cell of NAS-Bench-201.
 
 A code is ``c1:c2:c3:c4:c5``, each width one of 8, 16, ..., 64. The stem and the first cell have
-width
+width ``c1``, the residual blocks ``c2`` and ``c4``, the cells behind them ``c3`` and ``c5``.
+
 Every function that takes an architecture accepts
 
 - that code,

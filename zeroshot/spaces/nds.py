@@ -36,11 +36,14 @@ import reprlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from zeroshot.errors import ArchitectureError, BenchmarkFileError
 from zeroshot.spaces._genotype import Cell, CellSpace, item, number, sequence
 from zeroshot.spaces._protocol import ArchLike, Genes
+
+if TYPE_CHECKING:
+    import networkx
 
 WIDTHS: Final = (16, 24, 32)
 DEPTHS: Final = (4, 8, 12, 16, 20)
@@ -125,6 +128,19 @@ class NdsSpace(CellSpace):
             "depth": genes[1],
             "aux": False,
         }
+
+    def from_networkx(
+        self,
+        normal: networkx.MultiDiGraph,
+        reduce: networkx.MultiDiGraph,
+        *,
+        width: int,
+        depth: int,
+    ) -> str:
+        """The text of two graphs as `to_networkx` makes them. Where edges have no ``pair``, a
+        node's stand in the order of their sources."""
+        header = (number(width, 1, _MOST_WIDTH, "width"), number(depth, 1, _MOST_DEPTH, "depth"))
+        return self.format(self._checked(header, *self._cells_of_networkx(normal, reduce)))
 
     # --- the whole space
 

@@ -19,6 +19,7 @@ __all__ = [
     "enumerate_all",
     "format",
     "from_index",
+    "from_networkx",
     "mutate",
     "neighbours",
     "parse",
@@ -53,6 +54,7 @@ parse = _space.parse
 format = _space.format
 to_genotype = _space.to_genotype
 to_net = _space.to_net
+from_networkx = _space.from_networkx
 to_networkx = _space.to_networkx
 from_index = _space.from_index
 to_index = _space.to_index

@@ -61,13 +61,13 @@ static void ZS_REF(spatial_bias_bwd)(zs_shape s, int n0, int n1, const zs_view *
         }
 }
 
-static void ZS_REF(scale_channels)(zs_shape s, int n0, int n1, const zs_view *x, const void *gamma, const zs_view *y,
+static void ZS_REF(scale_channels)(zs_shape s, int n0, int n1, const zs_view *x, const void *scale, const zs_view *y,
                                    bool add) {
     for (int n = n0; n < n1; n++)
         for (int h = 0; h < s.H; h++)
             for (int w = 0; w < s.W; w++)
                 for (int c = 0; c < s.C; c++)
-                    put(&at_mut(y, n, h, w)[c], (double)((const real *)gamma)[c] * (double)at(x, n, h, w)[c], add);
+                    put(&at_mut(y, n, h, w)[c], (double)((const real *)scale)[c] * (double)at(x, n, h, w)[c], add);
 }
 
 static void softmax_run(int n, const real *x, real *y) {

@@ -30,6 +30,21 @@ static bool is_gapless(const zs_view *v, int n_positions, int width) {
     return n_positions <= width || v->sh == width * v->sw;
 }
 
+enum { TURN = 16 }; /* rows that are turned at a time */
+
+/* to[c * step + r] = scale * from[r][c] for n <= TURN */
+INLINE void turn(int n, int n_columns, const real *const *from, real scale, real *to, size_t step) {
+    if (n == TURN) {
+        for (int c = 0; c < n_columns; c++, to += step) {
+#pragma GCC unroll 16
+            for (int r = 0; r < TURN; r++) to[r] = scale * from[r][c];
+        }
+        return;
+    }
+    for (int c = 0; c < n_columns; c++, to += step)
+        for (int r = 0; r < n; r++) to[r] = scale * from[r][c];
+}
+
 /* b[0 .. K, o .. o + n) into K rows of a strip; turned: b[o .. o + n, 0 .. K). */
 static void pack_strip(const zs_matmul *d, const zs_view *b, int i, int head, int o, real *strip) {
     const int n = min_int(STRIP, d->N - o);
@@ -41,12 +56,14 @@ static void pack_strip(const zs_matmul *d, const zs_view *b, int i, int head, in
             for (int j = 0; j < n; j += VL) v_store(strip + j, v_load_lanes(row.p + j, n - j) * v_set(scale));
         return;
     }
-    walk row = walk_from(b, i, d->width_b, o, head * d->K);
-    for (int j = 0; j < n; j++, walk_on(&row))
-        for (int k = 0; k < d->K; k++) strip[(size_t)k * STRIP + (size_t)j] = scale * row.p[k];
+    walk start = walk_from(b, i, d->width_b, o, head * d->K);
+    for (int j0 = 0; j0 < n; j0 += TURN) {
+        const real *row[TURN];
+        const int n_rows = min_int(TURN, n - j0);
+        for (int j = 0; j < n_rows; j++, walk_on(&start)) row[j] = start.p;
+        turn(n_rows, d->K, row, scale, strip + j0, STRIP);
+    }
 }
-
-enum { TURN = 16 }; /* rows and columns that are turned at a time */
 
 /* a as M dense rows of K. */
 static void copy_left(const zs_matmul *d, const zs_view *a, int i, int head, real *copy) {
@@ -57,11 +74,10 @@ static void copy_left(const zs_matmul *d, const zs_view *a, int i, int head, rea
     }
     walk start = walk_from(a, i, d->width_a, 0, head * d->M);
     for (int k0 = 0; k0 < d->K; k0 += TURN) {
+        const real *row[TURN];
         const int n = min_int(TURN, d->K - k0);
-        const real *of[TURN];
-        for (int k = 0; k < n; k++, walk_on(&start)) of[k] = start.p;
-        for (int m = 0; m < d->M; m++)
-            for (int k = 0; k < n; k++) copy[(size_t)m * (size_t)d->K + (size_t)(k0 + k)] = of[k][m];
+        for (int k = 0; k < n; k++, walk_on(&start)) row[k] = start.p;
+        turn(n, d->M, row, 1, copy + k0, (size_t)d->K);
     }
 }
 
@@ -128,9 +144,9 @@ static void ZS_ISA(spatial_bias_bwd)(zs_shape s, int n0, int n1, const zs_view *
         }
 }
 
-static void ZS_ISA(scale_channels)(zs_shape s, int n0, int n1, const zs_view *x, const void *gamma, const zs_view *y,
+static void ZS_ISA(scale_channels)(zs_shape s, int n0, int n1, const zs_view *x, const void *scale, const zs_view *y,
                                    bool add) {
-    const real *g = gamma;
+    const real *g = scale;
     for (int n = n0; n < n1; n++)
         for (int h = 0; h < s.H; h++)
             for (int w = 0; w < s.W; w++) {
@@ -146,27 +162,37 @@ static void ZS_ISA(scale_channels)(zs_shape s, int n0, int n1, const zs_view *x,
 
 /* --- softmax --------------------------------------------------------------------------------------------------------- */
 
-/* The first n lanes of v, and `other` in the rest. */
-INLINE vec v_first(vec v, int n, vec other) {
-    mask m;
-    for (int i = 0; i < VL; i++) m[i] = i < n ? -1 : 0;
-    return n >= VL ? v : v_select(m, v, other);
+/* The first n < VL lanes of v, and `other` in the rest. */
+static vec v_first(vec v, int n, vec other) {
+    for (int i = 0; i < VL; i++) v[i] = i < n ? v[i] : other[i];
+    return v;
 }
 
+/* Whole vectors, then what is left. */
 static void softmax_run(int n, const real *x, real *y) {
     const vec lowest = v_set(-INFINITY);
+    const int whole = n - n % VL;
     vec most = lowest, powers = {0};
-    for (int i = 0; i < n; i += VL) {
-        const vec v = v_first(v_load_lanes(x + i, n - i), n - i, lowest);
+    for (int i = 0; i < whole; i += VL) {
+        const vec v = v_load(x + i);
+        most = v_select(v > most, v, most);
+    }
+    if (whole < n) {
+        const vec v = v_first(v_load_lanes(x + whole, n - whole), n - whole, lowest);
         most = v_select(v > most, v, most);
     }
     real top = -INFINITY, sum = 0;
-    for (int i = 0; i < VL; i++)
-        if (most[i] > top) top = most[i];
-    for (int i = 0; i < n; i += VL) {
-        const vec v = v_exp(v_decay(v_load_lanes(x + i, n - i) - v_set(top)));
-        powers += v_first(v, n - i, (vec){0});
-        v_store_lanes(y + i, v, n - i);
+    for (int i = 0; i < VL; i++) top = most[i] > top ? most[i] : top;
+    const vec shift = v_set(top);
+    for (int i = 0; i < whole; i += VL) {
+        const vec v = v_exp(v_decay(v_load(x + i) - shift));
+        powers += v;
+        v_store(y + i, v);
+    }
+    if (whole < n) {
+        const vec v = v_exp(v_decay(v_load_lanes(x + whole, n - whole) - shift));
+        powers += v_first(v, n - whole, (vec){0});
+        v_store_lanes(y + whole, v, n - whole);
     }
     for (int i = 0; i < VL; i++) sum += powers[i];
     const vec share = v_set(1 / sum);

@@ -128,6 +128,7 @@ static PyObject *init_all(PyObject *module, PyObject *args) {
             goto done;
         }
         outs[i] = PyArray_DATA((PyArrayObject *)a);
+        if (shapes[i].role == ZS_ROLE_BIAS && i > 0) shapes[i].linear = shapes[i - 1].linear; /* its layer's weight */
         PyList_SET_ITEM(arrays, (Py_ssize_t)i, a);
     }
     if (!arrays || !zs_take_filled(zs_init_scratch_bytes(shapes, n, kind), &scratch))

@@ -5,7 +5,7 @@
 
 extern PyMethodDef zs_testing_conv2d[], zs_testing_norm[], zs_testing_pool[], zs_testing_sum[], zs_testing_loss[],
     zs_testing_stats[], zs_testing_layout[], zs_testing_memory[], zs_testing_random[], zs_testing_plan[],
-    zs_testing_peak[], zs_testing_dense[], zs_testing_hessian[], zs_testing_activation[];
+    zs_testing_peak[], zs_testing_dense[], zs_testing_hessian[], zs_testing_activation[], zs_testing_token[];
 
 static PyObject *tables(PyObject *module, PyObject *unused) {
     (void)module, (void)unused;
@@ -25,7 +25,7 @@ static int module_exec(PyObject *module) {
     PyMethodDef *const subjects[] = {
         zs_testing_conv2d, zs_testing_norm,   zs_testing_pool,    zs_testing_sum,        zs_testing_loss,
         zs_testing_stats,  zs_testing_layout, zs_testing_memory,  zs_testing_random,     zs_testing_plan,
-        zs_testing_peak,   zs_testing_dense,  zs_testing_hessian, zs_testing_activation,
+        zs_testing_peak,   zs_testing_dense,  zs_testing_hessian, zs_testing_activation, zs_testing_token,
     };
     for (size_t i = 0; i < sizeof subjects / sizeof *subjects; i++)
         if (PyModule_AddFunctions(module, subjects[i]) < 0) return -1;
