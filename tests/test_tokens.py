@@ -246,9 +246,16 @@ def test_attention_names_its_layers_and_says_what_does_not_fit() -> None:
     assert first.shape == second.shape == (6, 2, 2)
     assert (first.name, second.name) == ("x.proj", "attention1.proj")
     assert g.attention(g.input, 1).name == "attention2.proj"
-    for heads in (0, 4, -1):
-        with pytest.raises(ValueError, match=f"heads: expected a divisor of the 6 .* {heads}"):
+    assert g.attention(g.input, np.int64(2)).shape == (6, 2, 2)
+    with pytest.raises(ValueError, match=r"heads: expected a divisor of the 6 .* 4"):
+        g.attention(g.input, 4)
+    for heads in (0, -1):
+        with pytest.raises(ValueError, match=f"heads: expected an integer >= 1, got {heads}"):
             g.attention(g.input, heads)
+    before = repr(g)
+    with pytest.raises(ValueError, match="name"):
+        g.attention(g.input, 2, name="n" * 58)  # too long for some of its ops
+    assert repr(g) == before and g.attention(g.input, 2, name="n").name == "n.proj"
     for wrong in (2.0, True):
         with pytest.raises(TypeError, match="heads: expected an integer"):
             g.attention(g.input, wrong)  # type: ignore[arg-type]

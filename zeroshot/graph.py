@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
 from zeroshot import _core
-from zeroshot.inputs import check_pair
+from zeroshot.inputs import check_int, check_pair
 from zeroshot.provenance import key_of
 
 
@@ -275,7 +275,7 @@ class Graph:
         Handle
             At the positions of `a`.
         """
-        attrs = {"heads": heads, "transpose_b": transpose_b, "scale": float(scale)}
+        attrs = {"heads": heads, "transpose_b": transpose_b, "scale": scale}
         return self._add("matmul", [a, b], attrs, name)
 
     def softmax(self, x: Handle, *, groups: int = 1, name: str | None = None) -> Handle:
@@ -304,7 +304,7 @@ class Graph:
 
     def scale_channels(self, x: Handle, *, initial: float = 1.0, name: str | None = None) -> Handle:
         """`x` times a parameter for each channel that starts at `initial` ("layer scale")."""
-        return self._add("scale_channels", [x], {"initial": float(initial)}, name)
+        return self._add("scale_channels", [x], {"initial": initial}, name)
 
     def attention(self, x: Handle, heads: int, *, name: str | None = None) -> Handle:
         """Multi-head self-attention over the positions of `x`.
@@ -325,13 +325,23 @@ class Graph:
         Handle
             Of the shape of `x`.
         """
-        channels = x.shape[0] if isinstance(x, Handle) else 0
         self._id(x, "x")
-        if isinstance(heads, bool) or not isinstance(heads, int):
-            raise TypeError(f"heads: expected an integer, got {heads!r}")
-        if heads < 1 or channels % heads:
-            raise ValueError(f"heads: expected a divisor of the {channels} channels, got {heads}")
+        check_int("heads", heads, 1)
+        if x.shape[0] % heads:
+            raise ValueError(f"heads: expected a divisor of the {x.shape[0]} channels, got {heads}")
         prefix = self._new_name("attention", ".qkv") if name is None else name
+        n_steps = len(self._steps)
+        try:
+            return self._attention(x, int(heads), prefix)
+        except Exception:
+            for step in self._steps[n_steps:]:
+                self._names.discard(step.name)
+            del self._steps[n_steps:]
+            self._rebuild()
+            raise
+
+    def _attention(self, x: Handle, heads: int, prefix: str) -> Handle:
+        channels = x.shape[0]
         qkv = self.linear(x, 3 * channels, bias=False, name=f"{prefix}.qkv")
         q, k, v = (
             self.slice_channels(qkv, channels, start=i * channels, name=f"{prefix}.{part}")

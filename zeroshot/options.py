@@ -103,10 +103,10 @@ class Options:
         ``auto`` takes ``f2`` for scores that look at signs and ``f4`` for all others. float64 is
         always direct.
     recompute : bool
-        Take less memory and more time, at the most that of another forward pass: backward makes
-        activations again, block by block, in place of keeping them all. Results do not depend on
-        it. Otherwise that is done where an architecture takes more than `max_bytes` without, or
-        8 GB; sums, activations and batch norms alone are made again from 256 MiB on.
+        Take less memory and more time: backward makes activations again, block by block, in place
+        of keeping them all. Results do not depend on it. Otherwise that is done where an
+        architecture takes more than `max_bytes` without, or 8 GB; sums, activations and batch norms
+        alone are made again from 256 MiB on.
     max_bytes : int, optional
         MemoryError instead of taking more than that for one architecture.
     cancel : CancelToken, optional

@@ -75,17 +75,17 @@ static void add_layer_tangent(maker *m, int i) {
 
 /* a_dot b + a b_dot */
 static void add_product_tangent(maker *m, int i) {
+    const zs_node *n = &m->from->nodes[i];
     const int *in = inputs_of(m, i);
-    const zs_shape shape = m->from->nodes[i].shape;
     int parts[2], n_parts = 0;
     for (int k = 0; k < 2; k++) {
         if (m->tangent[in[k]] < 0) continue;
-        zs_node *c = add_node(m, i, ZS_OP_MULTIPLY, shape);
+        zs_node *c = add_node(m, i, n->op, n->shape);
         for (int j = 0; j < 2; j++) add_input(m, c, j == k ? m->tangent[in[j]] : m->copy[in[j]], 1.0);
         parts[n_parts++] = last(m);
     }
     if (n_parts < 2) return;
-    zs_node *sum = add_node(m, i, ZS_OP_ADD, shape);
+    zs_node *sum = add_node(m, i, ZS_OP_ADD, n->shape);
     for (int k = 0; k < 2; k++) add_input(m, sum, parts[k], 1.0);
 }
 
@@ -127,22 +127,6 @@ static void add_linear_tangent(maker *m, int i) {
         if (zeros[j] >= 0) add_input(m, t, zeros[j], m->from->coefs[n->first_input + j]);
 }
 
-/* a_dot b + a b_dot */
-static void add_matmul_tangent(maker *m, int i) {
-    const zs_node *n = &m->from->nodes[i];
-    const int *in = inputs_of(m, i);
-    int parts[2], n_parts = 0;
-    for (int k = 0; k < 2; k++) {
-        if (m->tangent[in[k]] < 0) continue;
-        zs_node *c = add_node(m, i, n->op, n->shape);
-        for (int j = 0; j < 2; j++) add_input(m, c, j == k ? m->tangent[in[j]] : m->copy[in[j]], 1.0);
-        parts[n_parts++] = last(m);
-    }
-    if (n_parts < 2) return;
-    zs_node *sum = add_node(m, i, ZS_OP_ADD, n->shape);
-    for (int k = 0; k < 2; k++) add_input(m, sum, parts[k], 1.0);
-}
-
 /* (y, x_dot) */
 static void add_softmax_tangent(maker *m, int i) {
     zs_node *t = add_node(m, i, ZS_OP_SOFTMAX_TANGENT, m->from->nodes[i].shape);
@@ -178,11 +162,11 @@ static void add_tangent(maker *m, int i) {
         m->tangent[i] = m->gate[x];
         return;
     case ZS_OP_MAX_POOL: add_gate(m, i, ZS_OP_MAX_POOL_GATE); break;
-    case ZS_OP_MATMUL: add_matmul_tangent(m, i); break;
     case ZS_OP_SOFTMAX: add_softmax_tangent(m, i); break;
     case ZS_OP_GROUP_NORM:
     case ZS_OP_LAYER_NORM: add_norm_tangent(m, i); break;
-    case ZS_OP_MULTIPLY: add_product_tangent(m, i); break;
+    case ZS_OP_MULTIPLY:
+    case ZS_OP_MATMUL: add_product_tangent(m, i); break;
     default:
         if (zs_is_activation(n->op))
             m->nodes[add_gate(m, i, ZS_OP_ACTIVATION_TANGENT)].attrs.of = n->op;

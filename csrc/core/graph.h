@@ -66,7 +66,7 @@ typedef struct zs_tensor {
     int O, I, R, S;
     int groups;
     size_t size; /* elements */
-    bool counted; /* enters the scores: conv2d and linear weights */
+    bool counted; /* enters the scores: weights of conv2d, linear, linear_spatial */
     double initial; /* of a scale */
 } zs_tensor;
 
@@ -77,7 +77,7 @@ typedef struct zs_node {
     zs_attrs attrs;
     zs_shape shape;
     int tensors[ZS_N_ROLES]; /* by role, -1 if none */
-    bool flat;               /* behind a global pool or a linear layer: no maps any more */
+    bool flat;               /* behind what leaves a single pixel: no maps any more (builder.c) */
     bool reached;            /* has a path to the output, be it through an operation that multiplies by zero */
     bool runs;               /* as a framework runs it, though nobody may read it: it counts */
     bool feature;            /* a stage of the network: what scores of features look at */

@@ -11,7 +11,7 @@
 static zs_status infer(const zs_attrs *a, int n_in, const zs_shape *in, zs_shape *out, zs_error *err) {
     (void)n_in;
     if (!(a->eps > 0 && a->eps < 1e6))
-        return zs_fail(err, ZS_EINVAL, "eps: expected a positive number, got %g", a->eps);
+        return zs_fail(err, ZS_EINVAL, "eps: expected a number above 0 and below 1e6, got %g", a->eps);
     if (a->bn_mode < 0 || a->bn_mode >= ZS_N_BN_MODES)
         return zs_fail(err, ZS_EINVAL, "mode: expected batch, running or identity, got %d", (int)a->bn_mode);
     *out = *in;

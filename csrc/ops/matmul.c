@@ -22,7 +22,10 @@ static zs_status infer(const zs_attrs *a, int n_in, const zs_shape *in, zs_shape
                        "a: expected %lld channels, one for each of the %lld positions of b and %d head%s, got %d",
                        (long long)(heads * positions), (long long)positions, a->heads, heads > 1 ? "s" : "", in[0].C);
     const int64_t C = a->transpose_b ? heads * positions : in[1].C;
-    if (C > ZS_MAX_DIM) return zs_fail(err, ZS_EINVAL, "%lld channels, at most %d", (long long)C, ZS_MAX_DIM);
+    if (C > ZS_MAX_DIM)
+        return zs_fail(err, ZS_EINVAL,
+                       "b: expected at most %d channels of the product (heads times positions), got %lld", ZS_MAX_DIM,
+                       (long long)C);
     *out = (zs_shape){(int)C, in[0].H, in[0].W};
     return ZS_OK;
 }

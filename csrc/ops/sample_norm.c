@@ -2,7 +2,7 @@
 
 zs_status zs_sample_norm_check(const zs_attrs *a, zs_error *err) {
     if (!(a->eps > 0 && a->eps < 1e6))
-        return zs_fail(err, ZS_EINVAL, "eps: expected a positive number, got %g", a->eps);
+        return zs_fail(err, ZS_EINVAL, "eps: expected a number above 0 and below 1e6, got %g", a->eps);
     return ZS_OK;
 }
 

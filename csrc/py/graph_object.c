@@ -26,6 +26,7 @@ typedef struct attr_def {
 } attr_def;
 
 #define AT(field) offsetof(zs_attrs, field)
+_Static_assert(ZS_N_PUBLIC_OP_KINDS <= 64, "a bit for each op");
 #define BIT(op) ((uint64_t)1 << ZS_OP_##op)
 #define WINDOWED (BIT(CONV2D) | BIT(MAX_POOL) | BIT(AVG_POOL))
 #define NORMS (BIT(BATCH_NORM) | BIT(GROUP_NORM) | BIT(LAYER_NORM))

@@ -212,6 +212,23 @@ def test_a_nan_spoils_its_cell_only(dtype: Any, table: str) -> None:
         assert np.isnan(y).sum() == spoilt
 
 
+@every_table
+@every_dtype
+@every_affine
+@pytest.mark.parametrize("case", [(3, 2, 3, 1, 0), (3, 1, 1, 17, 17)], ids=["layer", "group"])
+def test_derivatives_of_a_single_element_are_exactly_zero(
+    case: Any, affine: bool, dtype: Any, table: str
+) -> None:
+    """Small eps: what does not cancel to the last bit is a thousand times as large."""
+    d = Data(case, dtype, affine)
+    how = {"groups": d.groups, "eps": 1e-6}
+    dx, curve, y_dot = (garbage(dtype, *d.shape) for _ in range(3))
+    _testing.norm_project(table, d.x, d.dy, d.gamma, None, dx, **how)
+    _testing.norm_project(table, d.x, d.t, None, d.gamma, y_dot, **how)
+    _testing.norm_curve(table, d.x, d.t, d.dy, d.gamma, curve, **how)
+    assert not dx.any() and not curve.any() and not y_dot.any()
+
+
 def test_norms_say_what_does_not_fit() -> None:
     g = Graph((6, 2, 2))
     for groups in (0, 4, 7):
@@ -219,7 +236,7 @@ def test_norms_say_what_does_not_fit() -> None:
             g.group_norm(g.input, groups=groups)
     for eps in (0.0, -1.0, float("nan")):
         for norm in (g.group_norm, g.layer_norm):
-            with pytest.raises(ValueError, match="eps: expected a positive number"):
+            with pytest.raises(ValueError, match="eps: expected a number above 0"):
                 norm(g.input, eps=eps)
     g.output(g.linear(g.global_avg_pool(g.layer_norm(g.group_norm(g.input, affine=False))), 2))
     attrs = [node["attrs"] for node in g.nodes()[1:3]]

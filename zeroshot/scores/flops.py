@@ -18,7 +18,8 @@ class Flops(NoPass):
 
     ::
 
-        macs    multiply-adds of convolutions and linear layers, biases left out
+        macs    multiply-adds of convolutions and linear layers, biases left out; products of two
+                maps, as in attention, count nothing
         pool1   and 1 for each output of an average pool
         poolk2  and its window's size for each output of an average pool, in place of 1
         thop    pool1, and 4 for each output of a batch norm, 2 without scale and shift

@@ -55,6 +55,9 @@ static norm_stats norm_stats_of(const zs_norm *d, const norm_cell *z, const zs_v
     return s;
 }
 
+/* What has no other element to differ from is 0 whatever it holds, and so are derivatives, without a rounding. */
+static bool of_one(norm_stats s) { return s.count == 1; }
+
 static const real *from_channel(const void *gamma, int c) { return gamma ? (const real *)gamma + c : NULL; }
 
 INLINE void norm_fwd_run(int n, const real *x, const real *gamma, const real *beta, norm_stats s, real *y) {
@@ -97,14 +100,18 @@ static moments2 moments_of(const norm_cell *z, const zs_view *x, const zs_view *
     return (moments2){w_sum(sum), w_sum(product)};
 }
 
-/* y = outer (r v - b - k (x - mean)) */
-INLINE void norm_project_run(int n, const real *x, const real *v, const real *inner, const real *outer, double mean,
-                             double r, double b, double k, real *y, bool add) {
-    const vec mean_ = v_set((real)mean), r_ = v_set((real)r), b_ = v_set((real)b), k_ = v_set((real)k);
+/* y = outer (r (v - mean v) - k (x - mean)) */
+typedef struct projection {
+    double mean, r, mean_v, k;
+} projection;
+
+INLINE void norm_project_run(int n, const real *x, const real *v, const real *inner, const real *outer, projection p,
+                             real *y, bool add) {
+    const vec mean = v_set((real)p.mean), r = v_set((real)p.r), mean_v = v_set((real)p.mean_v), k = v_set((real)p.k);
     for (int i = 0; i < n; i += VL) {
         vec value = v_load_lanes(v + i, n - i);
         if (inner) value *= v_load_lanes(inner + i, n - i);
-        value = (r_ * value - b_) - k_ * (v_load_lanes(x + i, n - i) - mean_);
+        value = r * (value - mean_v) - k * (v_load_lanes(x + i, n - i) - mean);
         if (outer) value *= v_load_lanes(outer + i, n - i);
         if (add) value += v_load_lanes(y + i, n - i);
         v_store_lanes(y + i, value, n - i);
@@ -119,10 +126,11 @@ static void ZS_ISA(norm_project)(const zs_norm *d, int n0, int n1, const zs_view
             const norm_stats s = norm_stats_of(d, z, x);
             const real *gamma = from_channel(inner, z->c0);
             const moments2 m = moments_of(z, x, v, gamma, s.mean);
-            const double b = s.r * m.sum / s.count, k = s.r * s.r * s.r * m.product / s.count;
+            const double r = of_one(s) ? 0 : s.r;
+            const projection p = {s.mean, r, m.sum / s.count, r * s.r * s.r * m.product / s.count};
             FOR_PIXELS(z)
-            norm_project_run(z->C, at(x, n, h, w) + z->c0, at(v, n, h, w) + z->c0, gamma, from_channel(outer, z->c0),
-                             s.mean, s.r, b, k, at_mut(y, n, h, w) + z->c0, add);
+            norm_project_run(z->C, at(x, n, h, w) + z->c0, at(v, n, h, w) + z->c0, gamma, from_channel(outer, z->c0), p,
+                             at_mut(y, n, h, w) + z->c0, add);
         }
 }
 
@@ -187,7 +195,7 @@ static void ZS_ISA(norm_curve)(const zs_norm *d, int n0, int n1, const zs_view *
             const moments2 of_t = moments_of(z, x, t, NULL, s.mean), of_v = moments_of(z, x, dy, scale, s.mean);
             const double m1 = of_t.sum / s.count, m2 = s.r * of_t.product / s.count;
             const double q = s.r * of_v.product / s.count, k = centred_product(z, t, dy, scale, m1) / s.count;
-            const double r2 = s.r * s.r;
+            const double r2 = of_one(s) ? 0 : s.r * s.r;
             const curve c = {r2 * q, m1, r2 * m2, of_v.sum / s.count, r2 * s.r * (k - 3 * m2 * q), s.mean};
             FOR_PIXELS(z)
             norm_curve_run(z->C, at(x, n, h, w) + z->c0, at(t, n, h, w) + z->c0, at(dy, n, h, w) + z->c0, scale, c,
