@@ -159,3 +159,40 @@ def test_burgerformer_shows_what_sub_blocks_do() -> None:
         found = texts_of(zeroshot.draw(arch, space="burgerformer"))
         assert {text: found[text] for text in wanted} == wanted
         assert (found["bread"], sum(found[f"meat, ×{r}"] for r in (1, 2, 4, 6))) == (8, 4)
+
+
+def test_what_the_output_does_not_hear_of_is_grey() -> None:
+    """A cell whose last node is read by nobody, and one that reads a single input."""
+    from zeroshot.drawing.palette import DEAD
+
+    ops = ["skip_connect", "sep_conv_5x5"] * 5
+    chain = list(zip(ops, [1, 1, 2, 1, 3, 2, 4, 1, 5, 1], strict=True))
+    unread = list(zip(ops, [0, 1, 2, 0, 3, 0, 4, 0, 5, 1], strict=True))
+    drawing = zeroshot.draw((16, 8, (chain, [6], unread, [5])), space="nds_enas")
+    assert not faults(drawing)
+    grey = [box for box in drawing.scene.boxes if box.edge == DEAD]
+    texts = Counter(
+        text.text
+        for text in drawing.scene.texts
+        for box in grey
+        if (box.x, box.y) == (text.x, text.y)
+    )
+    assert texts == Counter(["cₖ₋₂", "4", label("skip_connect"), label("sep_conv_5x5")])
+
+
+@pytest.mark.parametrize(
+    ("arch", "wanted"),
+    [
+        ("stem=8;last=16;k1e1:16s1 k9e12:24s2 k3e2:24s1", {"K9": 1, "E12": 1, "K1": 1, "MB": 3}),
+        ("stem=8;last=16;skip k3e1:16s2", {"skip": 1, "8 ch.": 1, "16 ch.": 2}),
+        (
+            "stem=32;last=64;act=swish;ds_r1_k3_s1_c16_se0.25 | ir_r3_k5_s2_e3_c24_se0.5",
+            {"SE 0.25": 1, "SE 0.5": 3, "Swish in all blocks, SE: squeeze and excitation": 1},
+        ),
+    ],
+)
+def test_odd_chains_of_mbconv_are_drawn(arch: str, wanted: dict[str, int]) -> None:
+    drawing = zeroshot.draw(arch, space="mbconv")
+    assert not faults(drawing)
+    found = texts_of(drawing)
+    assert {text: found[text] for text in wanted} == wanted

@@ -74,7 +74,7 @@ def mbconv(space: Any, arch: Any, options: DrawOptions) -> Scene:
     net = space.to_net(arch)
     layers: list[_Layer] = []
     for block in net.blocks:
-        width = block.width if block.kernel else layers[-1].width
+        width = block.width if block.kernel else layers[-1].width if layers else net.stem
         layers.append(_Layer(block.kernel, block.expansion, width, block.stride, block.squeeze))
     return _mobile(net.stem, layers, net.last, net.act, options)
 
@@ -98,7 +98,7 @@ def _mobile(
         lines = ["MB", f"E{layer.expansion}", f"K{layer.kernel}"]
         if len(squeezes) > 1 and layer.squeeze:
             lines.append(f"SE {layer.squeeze:g}")
-        kind = f"mb{min(layer.kernel, 7)}"
+        kind = "mb3" if layer.kernel < 4 else "mb5" if layer.kernel < 6 else "mb7"
         pieces.append(
             _piece(
                 lines, kind, stage,
