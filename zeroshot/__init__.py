@@ -62,6 +62,7 @@ from zeroshot.spaces import list_spaces
 
 if TYPE_CHECKING:
     from zeroshot import data
+    from zeroshot.drawing import Drawing, draw
     from zeroshot.interchange.onnx_export import to_onnx
     from zeroshot.interchange.onnx_import import from_onnx
     from zeroshot.interchange.torch_import import from_torch
@@ -79,6 +80,7 @@ __all__ = [
     "CancelToken",
     "Cancelled",
     "Counts",
+    "Drawing",
     "EngineError",
     "EpeNas",
     "Fisher",
@@ -117,6 +119,7 @@ __all__ = [
     "az_nas_rank",
     "count",
     "data",
+    "draw",
     "draw_weights",
     "errors",
     "find_sweet_interval",
@@ -151,6 +154,7 @@ __all__ = [
 _MODULES = (
     "cli",
     "data",
+    "drawing",
     "interchange",
     "pool",
     "ranks",
@@ -160,8 +164,10 @@ _MODULES = (
     "weights",
 )
 _NAMES = {
+    "Drawing": "drawing",
     "SweetInterval": "sweet",
     "az_nas_rank": "ranks",
+    "draw": "drawing",
     "draw_weights": "weights",
     "find_sweet_interval": "sweet",
     "from_onnx": "interchange.onnx_import",

@@ -16,7 +16,7 @@ import re
 import sys
 from collections.abc import Sequence
 
-from zeroshot.cli import demo, export, listings, rank, score
+from zeroshot.cli import demo, draw, export, listings, rank, score
 from zeroshot.cli.arguments import CliError, Parser
 from zeroshot.config import VERSION
 from zeroshot.errors import EngineError
@@ -46,7 +46,7 @@ def make_parser() -> Parser:
     subparsers = parser.add_subparsers(
         title="commands", dest="command", metavar="COMMAND", required=True
     )
-    for command in (demo, score, rank, export, listings):
+    for command in (demo, score, rank, export, draw, listings):
         command.add(subparsers, parent)
     return parser
 
