@@ -41,6 +41,7 @@ __all__ = [
     "format",
     "from_index",
     "from_naslib",
+    "from_networkx",
     "function_form",
     "has_path",
     "live_edges",
@@ -52,8 +53,10 @@ __all__ = [
     "representative",
     "sample",
     "to_index",
+    "to_names",
     "to_naslib",
     "to_nested",
+    "to_networkx",
     "unique_string",
 ]
 
@@ -61,7 +64,7 @@ import itertools
 import reprlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -75,7 +78,11 @@ from zeroshot.spaces._protocol import (
     check_count,
     check_index,
     draw_indices,
+    import_networkx,
 )
+
+if TYPE_CHECKING:
+    import networkx
 
 NAME: Final = "nasbench201"
 OPS: Final = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
@@ -203,6 +210,17 @@ def format(genes: Sequence[int]) -> str:
     return _core.space_format(NAME, genes)
 
 
+def to_names(arch: ArchLike) -> tuple[str, ...]:
+    """The names of the six operations, in the order of `EDGES`.
+
+    Examples
+    --------
+    >>> to_names((0, 0, 1, 0, 0, 4))
+    ('none', 'none', 'skip_connect', 'none', 'none', 'avg_pool_3x3')
+    """
+    return tuple(OPS[op] for op in parse(arch))
+
+
 def to_nested(arch: ArchLike) -> tuple[tuple[tuple[str, int], ...], ...]:
     """Nested tuples of (operation, source), one group per node.
 
@@ -242,6 +260,32 @@ def to_naslib(arch: ArchLike) -> Genes:
     """NASLib's six numbers of a cell; see `from_naslib`."""
     at = dict(zip(EDGES, parse(arch), strict=True))
     return tuple(_NASLIB_OPS.index(OPS[at[edge]]) for edge in _NASLIB_EDGES)
+
+
+def to_networkx(arch: ArchLike) -> networkx.DiGraph:
+    """The cell as a graph: vertices 0 to 3, and six edges, each with its ``op``, also ``none``.
+
+    Raises
+    ------
+    ImportError
+        Without networkx, which ``pip install 'zeroshot[graphs]'`` brings.
+    """
+    graph = import_networkx().DiGraph()
+    graph.add_nodes_from(range(4))
+    for op, (source, node) in zip(parse(arch), EDGES, strict=True):
+        graph.add_edge(source, node, op=OPS[op])
+    return graph
+
+
+def from_networkx(graph: networkx.Graph) -> str:
+    """The string of a graph as `to_networkx` makes it; an edge that is not there is ``none``."""
+    ops: dict[tuple[int, int], int] = {}
+    for source, node, data in graph.edges(data=True):
+        where = f"graph, edge {source!r} to {node!r}"
+        if (source, node) not in EDGES or (source, node) in ops:
+            raise ArchitectureError(f"{where}: expected each of {EDGES} once at the most")
+        ops[source, node] = _op_number(data.get("op"), where)
+    return format([ops.get(edge, _NONE) for edge in EDGES])
 
 
 # --- the benchmark's numbering ---------------------------------------------------------------
