@@ -62,7 +62,7 @@ __all__ = [
 
 import itertools
 import reprlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
@@ -481,14 +481,18 @@ def function_form(arch: ArchLike) -> str:
     >>> function_form("|skip_connect~0|+|skip_connect~0|none~1|+|none~0|none~1|avg_pool_3x3~2|")
     '(0)@avg_pool_3x3'
     """
-    genes = parse(arch)
+    return function_text(parse(arch))
+
+
+def function_text(genes: Genes, *, own_skip: bool = False) -> str:
+    """`function_form`; with `own_skip`, a skip from node 0 is an operation with weights."""
     sums: list[list[str]] = [["0"]]
     for node in (1, 2, 3):
         terms: list[str] = []
         for op, (source, target) in zip(genes, EDGES, strict=True):
             if target != node or op == _NONE or not sums[source]:
                 continue
-            if op == _SKIP:
+            if op == _SKIP and not (own_skip and source == 0):
                 terms += sums[source]
             else:
                 terms.append(f"({'+'.join(sums[source])})@{OPS[op]}")
@@ -513,12 +517,13 @@ def network_form(arch: ArchLike) -> str:
     >>> network_form((2, 0, 1, 0, 1, 1))  # one convolution, added twice
     '(0)@nor_conv_1x1.1+(0)@nor_conv_1x1.1'
     """
-    genes = parse(arch)
-    return _network_text(genes, _live(genes))
+    return network_text(parse(arch))
 
 
-def _network_text(genes: Genes, live: Sequence[bool]) -> str:
-    plain, convs = _numbered_text(genes, live, {})
+def network_text(genes: Genes, *, own_skip: bool = False) -> str:
+    """`network_form`; `own_skip` as for `function_text`."""
+    live = _live(genes)
+    plain, convs = _numbered_text(genes, live, {}, own_skip)
     alike: dict[str, list[int]] = {}
     for edge, text in convs.items():
         alike.setdefault(text, []).append(edge)
@@ -528,13 +533,13 @@ def _network_text(genes: Genes, live: Sequence[bool]) -> str:
     # which of them is the first is nobody's choice: the numbers that give the least text
     orders = itertools.product(*(itertools.permutations(edges) for edges in twins))
     numbers = ({e: i for edges in order for i, e in enumerate(edges, start=1)} for order in orders)
-    return min(_numbered_text(genes, live, of)[0] for of in numbers)
+    return min(_numbered_text(genes, live, of, own_skip)[0] for of in numbers)
 
 
 def _numbered_text(
-    genes: Genes, live: Sequence[bool], numbers: Mapping[int, int]
+    genes: Genes, live: Sequence[bool], numbers: Mapping[int, int], own_skip: bool
 ) -> tuple[str, dict[int, str]]:
-    """Text of a cell, and of each convolution in it by its edge."""
+    """Text of a cell, and of each operation with weights in it by its edge."""
     sums: list[list[str]] = [["0"]]
     convs: dict[int, str] = {}
     for node in (1, 2, 3):
@@ -543,11 +548,12 @@ def _numbered_text(
             if not live[edge]:
                 continue
             op, source = genes[edge], sums[EDGES[edge][0]]
-            if op == _SKIP:
+            has_own = own_skip and EDGES[edge][0] == 0
+            if op == _SKIP and not has_own:
                 terms += source
                 continue
             text = f"({'+'.join(source)})@{OPS[op]}"
-            if op in _CONVS:
+            if op in _CONVS or op == _SKIP:
                 text = convs[edge] = f"{text}.{numbers.get(edge, 1)}"
             terms.append(text)
         terms.sort()
@@ -561,19 +567,24 @@ _FORMS: Final[Mapping[Canonical, Callable[[ArchLike], str]]] = {
 }
 
 
-@cache
-def _representatives(mode: Canonical) -> dict[str, str]:
-    """Of each form the cell with the least to run, and of these the first."""
+def least_work(cells: Iterable[Genes], text_of: Callable[[Genes], str]) -> dict[str, Genes]:
+    """Of each text the cell with the least to run and nothing dead, and of these the first."""
 
     def work(genes: Genes) -> tuple[int, int, int]:
         conv_1x1, conv_3x3 = map(genes.count, _CONVS)
         return conv_1x1 + 9 * conv_3x3, genes.count(_POOL), genes.count(_SKIP)
 
-    found: dict[str, str] = {}
-    for genes in sorted(_enumerate_genes(), key=work):
+    found: dict[str, Genes] = {}
+    for genes in sorted(cells, key=work):
         if sum(_live(genes)) == len(genes) - genes.count(_NONE):
-            found.setdefault(_FORMS[mode](genes), format(genes))
+            found.setdefault(text_of(genes), genes)
     return found
+
+
+@cache
+def _representatives(mode: Canonical) -> dict[str, str]:
+    found = least_work(_enumerate_genes(), _FORMS[mode])
+    return {text: format(genes) for text, genes in found.items()}
 
 
 def representative(arch: ArchLike, mode: Canonical = "form") -> str:

@@ -39,6 +39,10 @@ def _is_text(arch: Any) -> bool:
     return isinstance(arch, str | bytes) and not _is_json(arch)
 
 
+def _is_cell(arch: Any) -> bool:
+    return isinstance(arch, str | bytes) and arch[:1] in ("|", b"|")
+
+
 def _is_number(arch: Any) -> bool:
     return isinstance(arch, int | np.integer) and not isinstance(arch, bool)
 
@@ -253,6 +257,19 @@ NOTATIONS: Final[Mapping[str, tuple[Notation, ...]]] = {
         Notation("genes", _integers(24), "parse", "parse",
             "depth, width, ratio and three positions in MICROS, four times",
             "micro strings count from 0, skip"),
+    ),
+    "transnas_micro": (
+        Notation("text", lambda arch: _is_text(arch) and not _is_cell(arch), "parse", "",
+            "64-41414-a_bc_def: base width, modules, operations of nodes 1, 2, 3"),
+        Notation("cell", _is_cell, "parse", "to_nasbench201",
+            "the string of NAS-Bench-201, of modules 64-41414", "has no avg_pool_3x3"),
+        Notation("digits", _integers(6), "parse", "to_digits",
+            f"six positions in OPS, {_EDGES_201}", "of modules 64-41414 alone"),
+        Notation("index", _is_number, "from_index", "to_index",
+            "0 to 4095, the digits in base 4", "the benchmark counts from 3256, where its macro "
+            "space ends; of modules 64-41414 alone"),
+        Notation("genes", _integers(13), "parse", "parse",
+            "base width, six modules, six operations", "0 behind the last module"),
     ),
     "super_nasbench201": (
         Notation("text", _is_text, "parse", "", "|op,op~0|+|op~0|~1|+|..."),
