@@ -62,7 +62,7 @@ __all__ = [
 
 import itertools
 import reprlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
@@ -70,6 +70,15 @@ import numpy as np
 
 from zeroshot import _core
 from zeroshot.errors import ArchitectureError
+from zeroshot.spaces._cell_forms import (
+    EDGES,
+    NOTHING,
+    OPS,
+    function_text,
+    least_work,
+    live_of,
+    network_text,
+)
 from zeroshot.spaces._protocol import (
     CANONICAL,
     ArchLike,
@@ -85,14 +94,9 @@ if TYPE_CHECKING:
     import networkx
 
 NAME: Final = "nasbench201"
-OPS: Final = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
-EDGES: Final = ((0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3))
-"""(source, node) of each operation, in the order of the string."""
 SIZE: Final = len(OPS) ** len(EDGES)
 
-_NONE, _SKIP, _POOL = OPS.index("none"), OPS.index("skip_connect"), OPS.index("avg_pool_3x3")
-_CONVS = (OPS.index("nor_conv_1x1"), OPS.index("nor_conv_3x3"))
-_ZERO = "#"  # text of a sum without terms
+_NONE, _SKIP = OPS.index("none"), OPS.index("skip_connect")
 
 _NASLIB_OPS = ("skip_connect", "none", "nor_conv_3x3", "nor_conv_1x1", "avg_pool_3x3")
 _NASLIB_EDGES = ((0, 1), (0, 2), (0, 3), (1, 2), (1, 3), (2, 3))
@@ -425,14 +429,14 @@ def _node_texts(genes: Genes, *, drop_zeros: bool) -> str:
         for op, (source, target) in zip(genes, EDGES, strict=True):
             if target != node:
                 continue
-            if op == _NONE or texts[source] == _ZERO:
-                terms.append(_ZERO)
+            if op == _NONE or texts[source] == NOTHING:
+                terms.append(NOTHING)
             elif op == _SKIP:
                 terms.append(texts[source])
             else:
                 terms.append(f"({texts[source]})@{OPS[op]}")
         if drop_zeros:
-            terms = [term for term in terms if term != _ZERO] or [_ZERO]
+            terms = [term for term in terms if term != NOTHING] or [NOTHING]
         texts.append("+".join(sorted(terms)))
     return texts[3]
 
@@ -484,22 +488,6 @@ def function_form(arch: ArchLike) -> str:
     return function_text(parse(arch))
 
 
-def function_text(genes: Genes, *, own_skip: bool = False) -> str:
-    """`function_form`; with `own_skip`, a skip from node 0 is an operation with weights."""
-    sums: list[list[str]] = [["0"]]
-    for node in (1, 2, 3):
-        terms: list[str] = []
-        for op, (source, target) in zip(genes, EDGES, strict=True):
-            if target != node or op == _NONE or not sums[source]:
-                continue
-            if op == _SKIP and not (own_skip and source == 0):
-                terms += sums[source]
-            else:
-                terms.append(f"({'+'.join(sums[source])})@{OPS[op]}")
-        sums.append(sorted(terms))
-    return "+".join(sums[3]) or _ZERO
-
-
 canonical = function_form
 
 
@@ -520,65 +508,10 @@ def network_form(arch: ArchLike) -> str:
     return network_text(parse(arch))
 
 
-def network_text(genes: Genes, *, own_skip: bool = False) -> str:
-    """`network_form`; `own_skip` as for `function_text`."""
-    live = _live(genes)
-    plain, convs = _numbered_text(genes, live, {}, own_skip)
-    alike: dict[str, list[int]] = {}
-    for edge, text in convs.items():
-        alike.setdefault(text, []).append(edge)
-    twins = [edges for edges in alike.values() if len(edges) > 1]
-    if not twins:
-        return plain
-    # which of them is the first is nobody's choice: the numbers that give the least text
-    orders = itertools.product(*(itertools.permutations(edges) for edges in twins))
-    numbers = ({e: i for edges in order for i, e in enumerate(edges, start=1)} for order in orders)
-    return min(_numbered_text(genes, live, of, own_skip)[0] for of in numbers)
-
-
-def _numbered_text(
-    genes: Genes, live: Sequence[bool], numbers: Mapping[int, int], own_skip: bool
-) -> tuple[str, dict[int, str]]:
-    """Text of a cell, and of each operation with weights in it by its edge."""
-    sums: list[list[str]] = [["0"]]
-    convs: dict[int, str] = {}
-    for node in (1, 2, 3):
-        terms: list[str] = []
-        for edge in range(node * (node - 1) // 2, node * (node + 1) // 2):  # those into the node
-            if not live[edge]:
-                continue
-            op, source = genes[edge], sums[EDGES[edge][0]]
-            has_own = own_skip and EDGES[edge][0] == 0
-            if op == _SKIP and not has_own:
-                terms += source
-                continue
-            text = f"({'+'.join(source)})@{OPS[op]}"
-            if op in _CONVS or op == _SKIP:
-                text = convs[edge] = f"{text}.{numbers.get(edge, 1)}"
-            terms.append(text)
-        terms.sort()
-        sums.append(terms)
-    return "+".join(sums[3]) or _ZERO, convs
-
-
 _FORMS: Final[Mapping[Canonical, Callable[[ArchLike], str]]] = {
     "form": function_form,
     "network": network_form,
 }
-
-
-def least_work(cells: Iterable[Genes], text_of: Callable[[Genes], str]) -> dict[str, Genes]:
-    """Of each text the cell with the least to run and nothing dead, and of these the first."""
-
-    def work(genes: Genes) -> tuple[int, int, int]:
-        conv_1x1, conv_3x3 = map(genes.count, _CONVS)
-        return conv_1x1 + 9 * conv_3x3, genes.count(_POOL), genes.count(_SKIP)
-
-    found: dict[str, Genes] = {}
-    for genes in sorted(cells, key=work):
-        if sum(_live(genes)) == len(genes) - genes.count(_NONE):
-            found.setdefault(text_of(genes), genes)
-    return found
 
 
 @cache
@@ -632,21 +565,7 @@ def live_edges(arch: ArchLike) -> tuple[bool, ...]:
     >>> live_edges("|nor_conv_1x1~0|+|none~0|none~1|+|skip_connect~0|none~1|none~2|")
     (False, False, False, True, False, False)
     """
-    return _live(parse(arch))
-
-
-def _live(genes: Genes) -> tuple[bool, ...]:
-    from_input, to_output = [True, False, False, False], [False, False, False, True]
-    for op, (source, node) in zip(genes, EDGES, strict=True):  # sources come before their nodes
-        if op != _NONE and from_input[source]:
-            from_input[node] = True
-    for op, (source, node) in zip(reversed(genes), reversed(EDGES), strict=True):
-        if op != _NONE and to_output[node]:
-            to_output[source] = True
-    return tuple(
-        op != _NONE and from_input[source] and to_output[node]
-        for op, (source, node) in zip(genes, EDGES, strict=True)
-    )
+    return live_of(parse(arch))
 
 
 def has_path(arch: ArchLike) -> bool:

@@ -67,6 +67,7 @@ import numpy as np
 from zeroshot import _core
 from zeroshot.errors import ArchitectureError
 from zeroshot.spaces import nasbench201
+from zeroshot.spaces._cell_forms import function_text, least_work, network_text
 from zeroshot.spaces._protocol import (
     CANONICAL,
     ArchLike,
@@ -301,8 +302,8 @@ def neighbours(arch: ArchLike) -> list[str]:
 # --- which architectures are the same --------------------------------------------------------
 
 _FORMS: Final[Mapping[Canonical, Callable[[Genes], str]]] = {
-    "form": partial(nasbench201.function_text, own_skip=True),
-    "network": partial(nasbench201.network_text, own_skip=True),
+    "form": partial(function_text, own_skip=True),
+    "network": partial(network_text, own_skip=True),
 }
 
 
@@ -326,7 +327,7 @@ def _head(genes: Genes) -> str:
 @cache
 def _representatives(mode: Canonical) -> dict[str, Genes]:
     every = itertools.product(range(len(OPS)), repeat=len(EDGES))
-    return nasbench201.least_work(every, _FORMS[mode])
+    return least_work(every, _FORMS[mode])
 
 
 def representative(arch: ArchLike, mode: Canonical = "form") -> str:
