@@ -5,7 +5,7 @@ CLANG_FORMAT ?= clang-format
 BUILD = $(PYTHON) setup.py -q build_ext --inplace
 C_FILES = $(shell find csrc benchmarks -name '*.[ch]')
 
-.PHONY: help build debug asan test bench ladders golden lint clean
+.PHONY: help build debug asan fuzz test bench ladders golden lint clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -27,6 +27,9 @@ asan: ## the whole suite under AddressSanitizer and UndefinedBehaviorSanitizer
 	PYTHONMALLOC=malloc LD_PRELOAD="$$($${CC:-gcc} -print-file-name=libasan.so)" \
 	ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 UBSAN_OPTIONS=print_stacktrace=1 \
 	$(PYTHON) -m pytest -s -p no:cacheprovider -o timeout=3000 $(TESTS)
+
+fuzz: ## the parsers of all spaces under libFuzzer, 10 million inputs each; about an hour
+	$(PYTHON) tests/fuzz/run.py
 
 bench: build ## zeroshot against PyTorch; about 40 minutes, see benchmarks/README.md
 	$(PYTHON) benchmarks/bench_scores.py

@@ -81,12 +81,12 @@ class Options:
         One of ``torch`` (PyTorch's default), ``xavier_uniform``, ``xavier_normal``,
         ``kaiming_uniform``, ``kaiming_normal``, the last two with ``_fan_out``, ``orthogonal``,
         ``normal`` (standard normal), and those with which papers redraw the weights of their
-        networks, convolutions as ``kaiming_normal_fan_out``, biases 0: ``nasbench101`` (linear
-        layers with deviation 0.01), ``proxylessnas`` (linear layers stay as they were drawn first)
-        and ``fairnas``, timm's "goog" (linear layers uniform within 1 / sqrt(outputs)), where
-        depthwise convolutions have the fan-out of all channels; ``burgerformer`` redraws linear
-        layers alone (normal with deviation 0.02, biases 0). All but ``torch`` draw after its
-        weights are drawn.
+        networks, biases 0: convolutions as ``kaiming_normal_fan_out`` (depthwise ones with the
+        fan-out of all channels) by ``nasbench101`` (linear layers with deviation 0.01),
+        ``proxylessnas`` (linear layers stay as they were drawn first) and ``fairnas``, timm's
+        "goog" (linear layers uniform within 1 / sqrt(outputs)); linear layers alone by
+        ``burgerformer`` (normal with deviation 0.02). All but ``torch`` draw after its weights are
+        drawn.
     weights : mapping of str to array_like, optional
         The caller's own weights by name (`zeroshot.weight_names`), OIHW; names that are left out
         are initialised. For a PyTorch ``state_dict`` see `zeroshot.from_state_dict`.

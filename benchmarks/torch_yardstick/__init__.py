@@ -14,7 +14,8 @@ All of them take a network, images and labels as NumPy arrays, and work in the n
 so ``build(...).double()`` gives float64 values. Left out: torch.compile, whose compilation of a new
 graph takes longer than scoring it, and anything that needs a GPU.
 
-`CellNetwork` is the network of a genotype, of DARTS, NAS-Bench-301 or NDS, as released.
+`CellNetwork` is the network of a genotype, of DARTS, NAS-Bench-301 or NDS, as released; `Super201`
+and `SuperDarts` are supernets with all operations on all edges.
 """
 
 from .cells import CellNetwork
@@ -38,9 +39,12 @@ from .scores import (
     snip,
     sweet_count,
 )
+from .supernets import Super201, SuperDarts
 
 __all__ = [
     "CellNetwork",
+    "Super201",
+    "SuperDarts",
     "TinyNetwork",
     "best_gradsign",
     "best_naswot",

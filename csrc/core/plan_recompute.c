@@ -1,10 +1,11 @@
 /* Which values backward does not find where forward left them, but has made again: less memory for more time.
 
-   Sums     sums, averages, activations and batch norms of values that backward reads anyway (those that convolutions wrote) cost one
-            pass to make again. No convolution is repeated.
+   Sums     sums, averages, activations and batch norms of values that backward reads anyway (those that convolutions
+            wrote) cost one pass to make again. No convolution is repeated.
    All      whatever lies between checkpoints, convolutions too: about one more forward pass. Checkpoints are nodes that
-            every path crosses (in a dual graph a node and its tangent), such as the output of a cell, chosen to balance their bytes against those of the longest
-            stretch between two (Chen et al., 2016, with the bytes of this graph in place of the square root).
+            every path crosses (in a dual graph a node and its tangent), such as the output of a cell or of a block in a
+            chain, chosen to balance their bytes against those of the longest stretch between two (Chen et al., 2016, with
+            the bytes of this graph in place of the square root).
 
    Batch norm's coefficients stay, and the same kernels run over the same blocks, so values come again bit for bit. */
 #include "core/planner.h"

@@ -13,8 +13,8 @@
 int LLVMFuzzerInitialize(int *argc, char ***argv);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-/* One input in so many is built, which takes a hundred times as long as parsing it. */
-enum { BUILD_EVERY = 64, UNSET = 0x5a };
+/* One input in so many is built, which takes hundreds of times as long as parsing it. */
+enum { BUILD_EVERY = 512, UNSET = 0x5a };
 
 static const zs_space *space;
 
