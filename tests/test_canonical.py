@@ -30,6 +30,7 @@ from zeroshot.scores import (
 )
 from zeroshot.spaces import CANONICAL, Canonical
 from zeroshot.spaces import nasbench201 as nb
+from zeroshot.spaces._cell_forms import numbered_text
 
 X = np.random.default_rng(0).standard_normal((8, 3, 8, 8), dtype=np.float32)
 Y = np.arange(8)
@@ -186,10 +187,10 @@ def same_positions(member: nb.Genes, scored: nb.Genes) -> dict[int, int]:
         for g in (member, scored)
     ]
     live = nb.live_edges(scored)
-    want, _ = nb._numbered_text(scored, live, {edge: edge for edge in edges[1]})
+    want, _ = numbered_text(scored, live, {edge: edge for edge in edges[1]})
     for order in itertools.permutations(edges[1]):
         found = dict(zip(edges[0], order, strict=True))
-        if nb._numbered_text(member, nb.live_edges(member), found)[0] == want:
+        if numbered_text(member, nb.live_edges(member), found)[0] == want:
             return found
     raise AssertionError("no order of the convolutions makes them the same network")
 

@@ -69,6 +69,7 @@ if TYPE_CHECKING:
     from zeroshot.interchange.torch_source import to_torch_source, torch_state
     from zeroshot.pool import rank, score_iter, score_many
     from zeroshot.ranks import az_nas_rank, te_nas_rank
+    from zeroshot.spaces.notations import Notation, convert, notations
     from zeroshot.sweet import SweetInterval, find_sweet_interval, sweet_edges, sweetness
     from zeroshot.weights import draw_weights, from_state_dict, state_dict_map, weight_names
 
@@ -99,6 +100,7 @@ __all__ = [
     "Meco",
     "Naswot",
     "NonFiniteError",
+    "Notation",
     "NtkCondition",
     "Options",
     "Params",
@@ -117,6 +119,7 @@ __all__ = [
     "Zico",
     "__version__",
     "az_nas_rank",
+    "convert",
     "count",
     "data",
     "draw",
@@ -131,6 +134,7 @@ __all__ = [
     "gradsign",
     "list_scores",
     "list_spaces",
+    "notations",
     "plan",
     "rank",
     "score",
@@ -165,14 +169,17 @@ _MODULES = (
 )
 _NAMES = {
     "Drawing": "drawing",
+    "Notation": "spaces.notations",
     "SweetInterval": "sweet",
     "az_nas_rank": "ranks",
+    "convert": "spaces.notations",
     "draw": "drawing",
     "draw_weights": "weights",
     "find_sweet_interval": "sweet",
     "from_onnx": "interchange.onnx_import",
     "from_state_dict": "weights",
     "from_torch": "interchange.torch_import",
+    "notations": "spaces.notations",
     "rank": "pool",
     "score_iter": "pool",
     "score_many": "pool",

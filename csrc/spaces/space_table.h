@@ -17,6 +17,7 @@
     SPACE(proxylessnas)         \
     SPACE(mbconv)               \
     SPACE(burgerformer)         \
+    SPACE(transnas_micro)       \
     SPACE(super_nasbench201)    \
     SPACE(super_darts)
 

@@ -65,6 +65,7 @@ SPACES: dict[str, tuple[Any, dict[str, Any]]] = {
         {"space": "nasbench101", "channels": 8, "cells": 1},
     ),
     "nats_sss": ("8:16:8:8:16", {"space": "nats_sss", "cells": 1}),
+    "transnas_micro": ("4-4-1_03_210", {"space": "transnas_micro", "cells": 2}),
 }
 # PyTorch takes 1/6 in float32 for hard swish and hard sigmoid; so does an attribute of ONNX
 SIXTH = 1e-6

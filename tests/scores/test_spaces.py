@@ -54,6 +54,7 @@ class Case(NamedTuple):
 
 CASES = [
     Case("nats_sss", "8:16:8:16:24"),
+    Case("transnas_micro", "8-4-1_23_103"),
     # three vertices share 8 channels: 3, 3 and 2
     Case(
         "nasbench101",

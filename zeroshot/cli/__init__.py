@@ -3,7 +3,7 @@
 - `arguments`, `archs`: what is asked for
 - `run`: data, scores, options, and the run itself
 - `output`: tables, CSV, JSON
-- `demo`, `score`, `rank`, `export`, `listings`: the commands
+- `demo`, `score`, `rank`, `export`, `convert`, `listings`: the commands
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import re
 import sys
 from collections.abc import Sequence
 
-from zeroshot.cli import demo, draw, export, listings, rank, score
+from zeroshot.cli import convert, demo, draw, export, listings, rank, score
 from zeroshot.cli.arguments import CliError, Parser
 from zeroshot.config import VERSION
 from zeroshot.errors import EngineError
@@ -46,7 +46,7 @@ def make_parser() -> Parser:
     subparsers = parser.add_subparsers(
         title="commands", dest="command", metavar="COMMAND", required=True
     )
-    for command in (demo, score, rank, export, draw, listings):
+    for command in (demo, score, rank, export, draw, convert, listings):
         command.add(subparsers, parent)
     return parser
 

@@ -25,6 +25,7 @@ from zeroshot.spaces._protocol import (
     Genes,
     check_count,
     check_index,
+    import_networkx,
 )
 
 if TYPE_CHECKING:
@@ -257,6 +258,11 @@ class CellSpace:
             list(reduce.concat),
         )
 
+    def to_dict(self, arch: ArchLike) -> dict[str, Any]:
+        """The four parts of the named tuple by their names, with lists for pairs, as JSON has."""
+        cells = self.to_genotype(arch)._asdict()
+        return {key: [list(p) if isinstance(p, tuple) else p for p in cells[key]] for key in cells}
+
     def to_networkx(self, arch: ArchLike) -> tuple[networkx.MultiDiGraph, networkx.MultiDiGraph]:
         """Both cells as graphs, the normal one first.
 
@@ -275,12 +281,7 @@ class CellSpace:
         ImportError
             Without networkx, which ``pip install 'zeroshot[graphs]'`` brings.
         """
-        try:
-            import networkx
-        except ImportError as error:
-            raise ImportError(
-                "to_networkx needs networkx: pip install 'zeroshot[graphs]'"
-            ) from error
+        networkx = import_networkx()
         _, *cells = self.split(self.parse(arch))
         graphs = []
         for cell in cells:

@@ -11,6 +11,7 @@ __all__ = [
     "check_count",
     "check_index",
     "draw_indices",
+    "import_networkx",
     "load_json",
 ]
 
@@ -110,6 +111,15 @@ def check_count(n: int, size: int, replace: bool) -> None:
     """That `n` architectures of `size` can be drawn."""
     if n < 0 or (n > size and not replace):
         raise ValueError(f"n: expected 0 to {size} (more only with replace=True), got {n}")
+
+
+def import_networkx() -> Any:
+    """networkx, or an error that says how to get it."""
+    try:
+        import networkx
+    except ImportError as error:
+        raise ImportError("to_networkx needs networkx: pip install 'zeroshot[graphs]'") from error
+    return networkx
 
 
 def load_json(text: str | bytes, what: str) -> Any:

@@ -106,6 +106,10 @@ class Supernet:
         genes = self.parse(arch)
         return {edge: self._names(genes[i]) for i, edge in enumerate(self.edges)}
 
+    def to_lists(self, arch: ArchLike) -> list[list[str]]:
+        """The operations of each edge, in the order of `EDGES`."""
+        return [list(ops) for ops in self.sets(arch).values()]
+
     def full(self, *, none: bool = False) -> str:
         """The supernet with all operations on all edges.
 

@@ -52,6 +52,7 @@ __all__ = [
     "sample",
     "to_dict",
     "to_index",
+    "to_json",
 ]
 
 import itertools
@@ -279,6 +280,13 @@ def to_dict(arch: ArchLike) -> dict[str, Any]:
         numbers = zip(("depth", "width", "ratio"), map(int, macro.split(",")), strict=True)
         found[f"stage-{i}"] = {"macro": dict(numbers), "meso": meso}
     return found
+
+
+def to_json(arch: ArchLike) -> str:
+    """The dict of the release as JSON; see `to_dict`."""
+    import json  # not before it is needed
+
+    return json.dumps(to_dict(arch))
 
 
 def format(genes: Sequence[int]) -> str:

@@ -61,6 +61,7 @@ __all__ = [
     "sample",
     "to_compact",
     "to_config",
+    "to_dict",
     "to_genotype",
     "to_index",
     "to_networkx",
@@ -263,6 +264,7 @@ from_compact = _space.from_compact
 to_compact = _space.to_compact
 from_config = _space.from_config
 to_config = _space.to_config
+to_dict = _space.to_dict
 from_networkx = _space.from_networkx
 to_networkx = _space.to_networkx
 from_index = _space.from_index

@@ -45,6 +45,7 @@ __all__ = [
     "enumerate_all",
     "format",
     "from_index",
+    "from_timm",
     "mutate",
     "neighbours",
     "parse",
@@ -52,7 +53,9 @@ __all__ = [
     "sample",
     "to_config",
     "to_index",
+    "to_json",
     "to_net",
+    "to_timm",
 ]
 
 import reprlib
@@ -308,6 +311,62 @@ def to_config(arch: ArchLike, *, in_channels: int = 3, num_classes: int = 1000) 
         },
         "blocks": blocks,
     }
+
+
+def to_json(arch: ArchLike) -> str:
+    """`to_config` as JSON."""
+    import json  # not before it is needed
+
+    return json.dumps(to_config(arch))
+
+
+def to_timm(arch: ArchLike) -> dict[str, Any]:
+    """Block strings by stages, and what timm's ``EfficientNet`` is told beside them.
+
+    Raises
+    ------
+    ArchitectureError
+        If the architecture is not written as block strings: its batch norms have eps 1e-3.
+
+    Examples
+    --------
+    >>> to_timm("stem=8;last=9;act=swish;ds_r1_k3_s1_c8,ir_r2_k3_s1_e6_c8 | ir_r1_k5_s2_e3_c16")
+    ... # doctest: +NORMALIZE_WHITESPACE
+    {'stem_size': 8, 'num_features': 9, 'act': 'swish',
+     'arch_def': [['ds_r1_k3_s1_c8', 'ir_r2_k3_s1_e6_c8'], ['ir_r1_k5_s2_e3_c16']]}
+    """
+    genes = parse(arch)
+    if not genes[0]:
+        raise ArchitectureError(
+            "arch: expected block strings (ds_r1_k3_s1_c16 | ...), got k3e1:16s1"
+        )
+    stages = format(genes).rpartition(";")[2].split(" | ")
+    return {
+        "stem_size": genes[1],
+        "num_features": genes[2],
+        "act": proxylessnas.ACTS[genes[3]],
+        "arch_def": [stage.split(",") for stage in stages],
+    }
+
+
+def from_timm(timm: Mapping[str, Any]) -> str:
+    """The string of what `to_timm` gives."""
+    stem, last = (_number(timm, key, "timm") for key in ("stem_size", "num_features"))
+    act, stages = (_get(timm, key, "timm") for key in ("act", "arch_def"))
+    if (
+        not isinstance(stages, Sequence)
+        or isinstance(stages, str)
+        or not all(isinstance(s, Sequence) and not isinstance(s, str) for s in stages)
+    ):
+        raise ArchitectureError(
+            f"arch: expected lists of block strings in timm['arch_def'], got {reprlib.repr(stages)}"
+        )
+    blocks = " | ".join(",".join(map(str, stage)) for stage in stages)
+    text = f"stem={stem};last={last};act={act};{blocks}"
+    try:
+        return format(_core.space_parse(NAME, text))
+    except ArchitectureError as error:  # its position is in a text that nobody wrote
+        raise ArchitectureError(f"arch: {error} in {text}") from None
 
 
 def _conv_config(into: int, out: int, kernel: int, stride: int) -> dict[str, Any]:

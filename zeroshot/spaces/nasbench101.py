@@ -43,22 +43,27 @@ __all__ = [
     "canonical",
     "enumerate_all",
     "format",
+    "from_bits",
     "from_index",
+    "from_networkx",
     "module_hash",
     "mutate",
     "neighbours",
     "parse",
     "representative",
     "sample",
+    "to_bits",
     "to_index",
+    "to_json",
     "to_matrix",
     "to_naslib",
+    "to_networkx",
 ]
 
 import reprlib
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -72,8 +77,12 @@ from zeroshot.spaces._protocol import (
     Genes,
     check_index,
     draw_indices,
+    import_networkx,
     load_json,
 )
+
+if TYPE_CHECKING:
+    import networkx
 
 NAME: Final = "nasbench101"
 OPS: Final = ("conv3x3-bn-relu", "conv1x1-bn-relu", "maxpool3x3")
@@ -274,6 +283,90 @@ def to_naslib(arch: ArchLike) -> tuple[int, ...]:
     return (*(entry for row in matrix for entry in row), *(numbers[op] for op in ops))
 
 
+def _to_labels(genes: Genes) -> tuple[int, ...]:
+    return (-1, *genes[1 : genes[0] - 1], -2)
+
+
+def to_json(arch: ArchLike) -> str:
+    """The benchmark's JSON: matrix, and operations as -1 input, 0 to 2 in `OPS`, -2 output.
+
+    Examples
+    --------
+    >>> to_json("adj=011/001/000;ops=input,maxpool3x3,output")
+    '[[[0, 1, 1], [0, 0, 1], [0, 0, 0]], [-1, 2, -2]]'
+    """
+    import json  # not before it is needed
+
+    genes = parse(arch)
+    return json.dumps([to_matrix(genes)[0], _to_labels(genes)])
+
+
+def to_bits(arch: ArchLike) -> tuple[int, tuple[int, ...]]:
+    """Edges as one number and operations, as the benchmark's enumeration has them.
+
+    Edge (x, y) is bit x + y(y-1)/2: column by column of the matrix, the least one first.
+    Operations are -1 input, 0 to 2 in `OPS`, -2 output.
+
+    Examples
+    --------
+    >>> to_bits("adj=011/001/000;ops=input,maxpool3x3,output")
+    (7, (-1, 2, -2))
+    """
+    genes = parse(arch)
+    bits = sum(bit << i for i, bit in enumerate(genes[1 + _INNER :]))
+    return bits, _to_labels(genes)
+
+
+def from_bits(pair: Sequence[Any]) -> str:
+    """The string of a pair (edges, operations); see `to_bits`.
+
+    Examples
+    --------
+    >>> from_bits((0b101, (-1, 0, -2)))
+    'adj=010/001/000;ops=input,conv3x3-bn-relu,output'
+    """
+    bits, labels = _sequence(pair, "a pair (edges, operations)", "pair")
+    n = len(_sequence(labels, "a list of operations", "pair[1]"))
+    bits = _integer(bits, "pair[0]")
+    if not 2 <= n <= _MOST_ROWS or not 0 <= bits < 1 << n * (n - 1) // 2:
+        raise ArchitectureError(
+            f"pair: expected 2 to {_MOST_ROWS} operations and a bit for each edge between so many "
+            f"vertices, got {n} operations and {reprlib.repr(bits)}"
+        )
+    matrix = [[bits >> _bit(x, y) & 1 if x < y else 0 for y in range(n)] for x in range(n)]
+    return format(_from_pair(matrix, labels))
+
+
+def to_networkx(arch: ArchLike) -> networkx.DiGraph:
+    """The module as a graph: vertices from 0, each with its ``op``, ``input`` to ``output``.
+
+    Raises
+    ------
+    ImportError
+        Without networkx, which ``pip install 'zeroshot[graphs]'`` brings.
+    """
+    genes = parse(arch)
+    _, ops = to_matrix(genes)
+    graph = import_networkx().DiGraph()
+    graph.add_nodes_from((v, {"op": op}) for v, op in enumerate(ops))
+    n = genes[0]
+    graph.add_edges_from((x, y) for x in range(n) for y in range(n) if _edge(genes, x, y))
+    return graph
+
+
+def from_networkx(graph: networkx.DiGraph) -> str:
+    """The string of a graph as `to_networkx` makes it; vertices are numbered from 0."""
+    ops = {v: data.get("op") for v, data in graph.nodes(data=True)}
+    n = len(ops)
+    if set(ops) != set(range(n)):
+        raise ArchitectureError(
+            f"graph: expected vertices 0 to {n - 1}, got {reprlib.repr([*ops])}"
+        )
+    edges = set(graph.edges())
+    matrix = [[int((x, y) in edges) for y in range(n)] for x in range(n)]
+    return format(_from_pair(matrix, [ops[v] for v in range(n)]))
+
+
 def module_hash(arch: ArchLike) -> str:
     """The hash by which the benchmark names a module; equal modules share it.
 
@@ -295,7 +388,7 @@ def module_hash(arch: ArchLike) -> str:
     n = genes[0]
     feeds = [[y for y in range(n) if _edge(genes, x, y)] for x in range(n)]
     fed_by = [[x for x in range(n) if _edge(genes, x, y)] for y in range(n)]
-    labels = (-1, *genes[1 : n - 1], -2)
+    labels = _to_labels(genes)
     hashes = [md5(str((len(feeds[v]), len(fed_by[v]), labels[v]))) for v in range(n)]
     for _ in range(n):
         hashes = [

@@ -41,6 +41,7 @@ __all__ = [
     "format",
     "from_index",
     "from_naslib",
+    "from_networkx",
     "function_form",
     "has_path",
     "live_edges",
@@ -52,8 +53,10 @@ __all__ = [
     "representative",
     "sample",
     "to_index",
+    "to_names",
     "to_naslib",
     "to_nested",
+    "to_networkx",
     "unique_string",
 ]
 
@@ -61,12 +64,21 @@ import itertools
 import reprlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from zeroshot import _core
 from zeroshot.errors import ArchitectureError
+from zeroshot.spaces._cell_forms import (
+    EDGES,
+    NOTHING,
+    OPS,
+    function_text,
+    least_work,
+    live_of,
+    network_text,
+)
 from zeroshot.spaces._protocol import (
     CANONICAL,
     ArchLike,
@@ -75,17 +87,16 @@ from zeroshot.spaces._protocol import (
     check_count,
     check_index,
     draw_indices,
+    import_networkx,
 )
 
+if TYPE_CHECKING:
+    import networkx
+
 NAME: Final = "nasbench201"
-OPS: Final = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
-EDGES: Final = ((0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3))
-"""(source, node) of each operation, in the order of the string."""
 SIZE: Final = len(OPS) ** len(EDGES)
 
-_NONE, _SKIP, _POOL = OPS.index("none"), OPS.index("skip_connect"), OPS.index("avg_pool_3x3")
-_CONVS = (OPS.index("nor_conv_1x1"), OPS.index("nor_conv_3x3"))
-_ZERO = "#"  # text of a sum without terms
+_NONE, _SKIP = OPS.index("none"), OPS.index("skip_connect")
 
 _NASLIB_OPS = ("skip_connect", "none", "nor_conv_3x3", "nor_conv_1x1", "avg_pool_3x3")
 _NASLIB_EDGES = ((0, 1), (0, 2), (0, 3), (1, 2), (1, 3), (2, 3))
@@ -203,6 +214,17 @@ def format(genes: Sequence[int]) -> str:
     return _core.space_format(NAME, genes)
 
 
+def to_names(arch: ArchLike) -> tuple[str, ...]:
+    """The names of the six operations, in the order of `EDGES`.
+
+    Examples
+    --------
+    >>> to_names((0, 0, 1, 0, 0, 4))
+    ('none', 'none', 'skip_connect', 'none', 'none', 'avg_pool_3x3')
+    """
+    return tuple(OPS[op] for op in parse(arch))
+
+
 def to_nested(arch: ArchLike) -> tuple[tuple[tuple[str, int], ...], ...]:
     """Nested tuples of (operation, source), one group per node.
 
@@ -242,6 +264,32 @@ def to_naslib(arch: ArchLike) -> Genes:
     """NASLib's six numbers of a cell; see `from_naslib`."""
     at = dict(zip(EDGES, parse(arch), strict=True))
     return tuple(_NASLIB_OPS.index(OPS[at[edge]]) for edge in _NASLIB_EDGES)
+
+
+def to_networkx(arch: ArchLike) -> networkx.DiGraph:
+    """The cell as a graph: vertices 0 to 3, and six edges, each with its ``op``, also ``none``.
+
+    Raises
+    ------
+    ImportError
+        Without networkx, which ``pip install 'zeroshot[graphs]'`` brings.
+    """
+    graph = import_networkx().DiGraph()
+    graph.add_nodes_from(range(4))
+    for op, (source, node) in zip(parse(arch), EDGES, strict=True):
+        graph.add_edge(source, node, op=OPS[op])
+    return graph
+
+
+def from_networkx(graph: networkx.Graph) -> str:
+    """The string of a graph as `to_networkx` makes it; an edge that is not there is ``none``."""
+    ops: dict[tuple[int, int], int] = {}
+    for source, node, data in graph.edges(data=True):
+        where = f"graph, edge {source!r} to {node!r}"
+        if (source, node) not in EDGES or (source, node) in ops:
+            raise ArchitectureError(f"{where}: expected each of {EDGES} once at the most")
+        ops[source, node] = _op_number(data.get("op"), where)
+    return format([ops.get(edge, _NONE) for edge in EDGES])
 
 
 # --- the benchmark's numbering ---------------------------------------------------------------
@@ -381,14 +429,14 @@ def _node_texts(genes: Genes, *, drop_zeros: bool) -> str:
         for op, (source, target) in zip(genes, EDGES, strict=True):
             if target != node:
                 continue
-            if op == _NONE or texts[source] == _ZERO:
-                terms.append(_ZERO)
+            if op == _NONE or texts[source] == NOTHING:
+                terms.append(NOTHING)
             elif op == _SKIP:
                 terms.append(texts[source])
             else:
                 terms.append(f"({texts[source]})@{OPS[op]}")
         if drop_zeros:
-            terms = [term for term in terms if term != _ZERO] or [_ZERO]
+            terms = [term for term in terms if term != NOTHING] or [NOTHING]
         texts.append("+".join(sorted(terms)))
     return texts[3]
 
@@ -437,19 +485,7 @@ def function_form(arch: ArchLike) -> str:
     >>> function_form("|skip_connect~0|+|skip_connect~0|none~1|+|none~0|none~1|avg_pool_3x3~2|")
     '(0)@avg_pool_3x3'
     """
-    genes = parse(arch)
-    sums: list[list[str]] = [["0"]]
-    for node in (1, 2, 3):
-        terms: list[str] = []
-        for op, (source, target) in zip(genes, EDGES, strict=True):
-            if target != node or op == _NONE or not sums[source]:
-                continue
-            if op == _SKIP:
-                terms += sums[source]
-            else:
-                terms.append(f"({'+'.join(sums[source])})@{OPS[op]}")
-        sums.append(sorted(terms))
-    return "+".join(sums[3]) or _ZERO
+    return function_text(parse(arch))
 
 
 canonical = function_form
@@ -469,46 +505,7 @@ def network_form(arch: ArchLike) -> str:
     >>> network_form((2, 0, 1, 0, 1, 1))  # one convolution, added twice
     '(0)@nor_conv_1x1.1+(0)@nor_conv_1x1.1'
     """
-    genes = parse(arch)
-    return _network_text(genes, _live(genes))
-
-
-def _network_text(genes: Genes, live: Sequence[bool]) -> str:
-    plain, convs = _numbered_text(genes, live, {})
-    alike: dict[str, list[int]] = {}
-    for edge, text in convs.items():
-        alike.setdefault(text, []).append(edge)
-    twins = [edges for edges in alike.values() if len(edges) > 1]
-    if not twins:
-        return plain
-    # which of them is the first is nobody's choice: the numbers that give the least text
-    orders = itertools.product(*(itertools.permutations(edges) for edges in twins))
-    numbers = ({e: i for edges in order for i, e in enumerate(edges, start=1)} for order in orders)
-    return min(_numbered_text(genes, live, of)[0] for of in numbers)
-
-
-def _numbered_text(
-    genes: Genes, live: Sequence[bool], numbers: Mapping[int, int]
-) -> tuple[str, dict[int, str]]:
-    """Text of a cell, and of each convolution in it by its edge."""
-    sums: list[list[str]] = [["0"]]
-    convs: dict[int, str] = {}
-    for node in (1, 2, 3):
-        terms: list[str] = []
-        for edge in range(node * (node - 1) // 2, node * (node + 1) // 2):  # those into the node
-            if not live[edge]:
-                continue
-            op, source = genes[edge], sums[EDGES[edge][0]]
-            if op == _SKIP:
-                terms += source
-                continue
-            text = f"({'+'.join(source)})@{OPS[op]}"
-            if op in _CONVS:
-                text = convs[edge] = f"{text}.{numbers.get(edge, 1)}"
-            terms.append(text)
-        terms.sort()
-        sums.append(terms)
-    return "+".join(sums[3]) or _ZERO, convs
+    return network_text(parse(arch))
 
 
 _FORMS: Final[Mapping[Canonical, Callable[[ArchLike], str]]] = {
@@ -519,17 +516,8 @@ _FORMS: Final[Mapping[Canonical, Callable[[ArchLike], str]]] = {
 
 @cache
 def _representatives(mode: Canonical) -> dict[str, str]:
-    """Of each form the cell with the least to run, and of these the first."""
-
-    def work(genes: Genes) -> tuple[int, int, int]:
-        conv_1x1, conv_3x3 = map(genes.count, _CONVS)
-        return conv_1x1 + 9 * conv_3x3, genes.count(_POOL), genes.count(_SKIP)
-
-    found: dict[str, str] = {}
-    for genes in sorted(_enumerate_genes(), key=work):
-        if sum(_live(genes)) == len(genes) - genes.count(_NONE):
-            found.setdefault(_FORMS[mode](genes), format(genes))
-    return found
+    found = least_work(_enumerate_genes(), _FORMS[mode])
+    return {text: format(genes) for text, genes in found.items()}
 
 
 def representative(arch: ArchLike, mode: Canonical = "form") -> str:
@@ -577,21 +565,7 @@ def live_edges(arch: ArchLike) -> tuple[bool, ...]:
     >>> live_edges("|nor_conv_1x1~0|+|none~0|none~1|+|skip_connect~0|none~1|none~2|")
     (False, False, False, True, False, False)
     """
-    return _live(parse(arch))
-
-
-def _live(genes: Genes) -> tuple[bool, ...]:
-    from_input, to_output = [True, False, False, False], [False, False, False, True]
-    for op, (source, node) in zip(genes, EDGES, strict=True):  # sources come before their nodes
-        if op != _NONE and from_input[source]:
-            from_input[node] = True
-    for op, (source, node) in zip(reversed(genes), reversed(EDGES), strict=True):
-        if op != _NONE and to_output[node]:
-            to_output[source] = True
-    return tuple(
-        op != _NONE and from_input[source] and to_output[node]
-        for op, (source, node) in zip(genes, EDGES, strict=True)
-    )
+    return live_of(parse(arch))
 
 
 def has_path(arch: ArchLike) -> bool:

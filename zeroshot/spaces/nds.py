@@ -40,7 +40,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from zeroshot.errors import ArchitectureError, BenchmarkFileError
 from zeroshot.spaces._genotype import Cell, CellSpace, item, number, sequence
-from zeroshot.spaces._protocol import ArchLike, Genes
+from zeroshot.spaces._protocol import ArchLike, Genes, load_json
 
 if TYPE_CHECKING:
     import networkx
@@ -129,16 +129,38 @@ class NdsSpace(CellSpace):
             "aux": False,
         }
 
+    def to_json(self, arch: ArchLike) -> str:
+        """The record of an architecture as JSON; see `to_net`."""
+        return json.dumps(self.to_net(arch))
+
+    def from_json(self, text: str | bytes) -> str:
+        """The text of a record, or of a job with one, that is JSON."""
+        return self.format(self.parse(load_json(text, "of a record")))
+
+    def to_networkx(self, arch: ArchLike) -> tuple[networkx.MultiDiGraph, networkx.MultiDiGraph]:
+        """Both cells as graphs, as `CellSpace.to_networkx` says; ``graph.graph`` of each has
+        ``width`` and ``depth``."""
+        genes = self.parse(arch)
+        graphs = super().to_networkx(genes)
+        for graph in graphs:
+            graph.graph.update(width=genes[0], depth=genes[1])
+        return graphs
+
     def from_networkx(
         self,
         normal: networkx.MultiDiGraph,
         reduce: networkx.MultiDiGraph,
         *,
-        width: int,
-        depth: int,
+        width: int | None = None,
+        depth: int | None = None,
     ) -> str:
         """The text of two graphs as `to_networkx` makes them. Where edges have no ``pair``, a
-        node's stand in the order of their sources."""
+        node's stand in the order of their sources. Width and depth are those of the normal cell's
+        ``graph.graph`` unless given."""
+        width, depth = (
+            normal.graph.get(key) if given is None else given
+            for key, given in (("width", width), ("depth", depth))
+        )
         header = (number(width, 1, _MOST_WIDTH, "width"), number(depth, 1, _MOST_DEPTH, "depth"))
         return self.format(self._checked(header, *self._cells_of_networkx(normal, reduce)))
 

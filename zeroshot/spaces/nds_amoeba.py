@@ -19,6 +19,7 @@ __all__ = [
     "enumerate_all",
     "format",
     "from_index",
+    "from_json",
     "from_networkx",
     "mutate",
     "neighbours",
@@ -27,6 +28,7 @@ __all__ = [
     "sample",
     "to_genotype",
     "to_index",
+    "to_json",
     "to_net",
     "to_networkx",
 ]
@@ -54,6 +56,8 @@ parse = _space.parse
 format = _space.format
 to_genotype = _space.to_genotype
 to_net = _space.to_net
+to_json = _space.to_json
+from_json = _space.from_json
 from_networkx = _space.from_networkx
 to_networkx = _space.to_networkx
 from_index = _space.from_index

@@ -29,6 +29,7 @@ __all__ = [
     "canonical",
     "enumerate_all",
     "format",
+    "from_darts",
     "full",
     "mutate",
     "neighbours",
@@ -38,6 +39,7 @@ __all__ = [
     "sample",
     "sets",
     "to_darts",
+    "to_lists",
     "without",
 ]
 
@@ -72,6 +74,7 @@ SIZE: Final = _space.size
 parse = _space.parse
 format = _space.format
 sets = _space.sets
+to_lists = _space.to_lists
 full = _space.full
 prunings = _space.prunings
 without = _space.without
@@ -81,6 +84,27 @@ mutate = _space.mutate
 neighbours = _space.neighbours
 canonical = _space.canonical
 representative = _space.representative
+
+
+def from_darts(arch: ArchLike) -> str:
+    """The supernet that has a genotype's operations, each on its edge, and no others.
+
+    Examples
+    --------
+    >>> to_darts(from_darts("DARTS_V2")) == darts.canonical("DARTS_V2")
+    True
+    """
+    genotype = darts.to_genotype(arch)
+    chosen: dict[str, tuple[str, ...]] = dict.fromkeys(EDGES, ())
+    for cell, pairs in (("normal", genotype.normal), ("reduce", genotype.reduce)):
+        for i, (op, source) in enumerate(pairs):
+            edge = f"{cell} {2 + i // 2}<-{source}"
+            if chosen[edge]:
+                raise ArchitectureError(
+                    f"arch: expected two sources of each node, got edge {edge} twice"
+                )
+            chosen[edge] = (op,)
+    return format(parse(list(chosen.values())))
 
 
 def to_darts(arch: ArchLike) -> str:

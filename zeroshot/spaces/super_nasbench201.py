@@ -28,6 +28,7 @@ __all__ = [
     "canonical",
     "enumerate_all",
     "format",
+    "from_nasbench201",
     "full",
     "mutate",
     "neighbours",
@@ -36,6 +37,7 @@ __all__ = [
     "representative",
     "sample",
     "sets",
+    "to_lists",
     "to_nasbench201",
     "without",
 ]
@@ -57,6 +59,7 @@ SIZE: Final = _space.size
 parse = _space.parse
 format = _space.format
 sets = _space.sets
+to_lists = _space.to_lists
 full = _space.full
 prunings = _space.prunings
 without = _space.without
@@ -66,6 +69,17 @@ mutate = _space.mutate
 neighbours = _space.neighbours
 canonical = _space.canonical
 representative = _space.representative
+
+
+def from_nasbench201(arch: ArchLike) -> str:
+    """The supernet that has one operation on every edge, those of a cell.
+
+    Examples
+    --------
+    >>> to_nasbench201(from_nasbench201(1462)) == nasbench201.from_index(1462)
+    True
+    """
+    return format(parse([(name,) for name in nasbench201.to_names(arch)]))
 
 
 def to_nasbench201(arch: ArchLike) -> str:
