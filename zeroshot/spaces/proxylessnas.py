@@ -292,6 +292,28 @@ def from_index(
 ) -> str:
     """The architecture with a number in `enumerate_all`.
 
+    Parameters
+    ----------
+    index : int
+        0 to ``size(skeleton) - 1``.
+    skeleton : str
+        One of `SKELETONS`.
+    act : str
+        One of `ACTS`.
+    se : float
+        Squeeze ratio, of at most four decimals; 0 for none.
+
+    Returns
+    -------
+    str
+
+    Raises
+    ------
+    ArchitectureError
+        If there is no such number.
+    ValueError
+        If another argument is none of these.
+
     Examples
     --------
     >>> from_index(SIZE - 1)[30:44]
@@ -432,6 +454,22 @@ def enumerate_all(skeleton: str = "19", *, act: str = "relu6", se: float = 0.0) 
 
     Lazily: there are 609,359,740,010,496 of skeleton 19.
 
+    Parameters
+    ----------
+    skeleton, act : str
+        Of all of them.
+    se : float
+        Of all of them, 0 for none.
+
+    Yields
+    ------
+    str
+
+    Raises
+    ------
+    ValueError
+        If `skeleton`, `act` or `se` is none of those that `from_index` takes.
+
     Examples
     --------
     >>> next(enumerate_all())[30:44]
@@ -514,8 +552,20 @@ def mutate(arch: ArchLike, rng: np.random.Generator, *, skip: bool = False) -> s
 
 
 def neighbours(arch: ArchLike, *, skip: bool = False) -> list[str]:
-    """All architectures that differ in one layer, layer by layer in the order of `CHOICES`: 95 of
-    skeleton 19; with `skip`, those that skip it, too."""
+    """All architectures that differ in one layer, layer by layer in the order of `CHOICES`.
+
+    These are 95 of skeleton 19.
+
+    Parameters
+    ----------
+    arch : str, int or sequence
+    skip : bool
+        Whether to add those in which a block becomes a skip.
+
+    Returns
+    -------
+    list of str
+    """
     genes = parse(arch)
     return [
         _changed(genes, layer, choice)
@@ -540,7 +590,23 @@ def canonical(arch: ArchLike) -> str:
 
 
 def representative(arch: ArchLike, mode: Canonical = "form") -> str:
-    """The `canonical` architecture: it has the same layers, and so the same weights."""
+    """The `canonical` architecture: it has the same layers, and so the same weights.
+
+    Parameters
+    ----------
+    arch : str, int or sequence
+    mode : {"form", "network"}
+        Both mean the same here; see `Space.representative`.
+
+    Returns
+    -------
+    str
+
+    Raises
+    ------
+    ValueError
+        If `mode` is neither.
+    """
     if mode not in CANONICAL:
         raise ValueError(f"mode: expected one of {', '.join(CANONICAL)}; got {mode!r}")
     return canonical(arch)
