@@ -69,6 +69,7 @@ from zeroshot.spaces._protocol import (
     ArchLike,
     Canonical,
     Genes,
+    as_genes,
     check_count,
     check_index,
     load_json,
@@ -174,9 +175,7 @@ def parse(arch: ArchLike) -> Genes:
         )
     if len(arch) != len(_CHOICES):
         raise ArchitectureError(f"arch: expected {len(_CHOICES)} integers, got {len(arch)} items")
-    genes = tuple(_integer(gene, f"arch[{i}]") for i, gene in enumerate(arch))
-    _core.space_format(NAME, genes)  # which checks them
-    return genes
+    return as_genes(NAME, arch)
 
 
 def _integer(value: object, where: str) -> int:

@@ -65,7 +65,7 @@ import numpy as np
 from zeroshot import _core
 from zeroshot.errors import ArchitectureError
 from zeroshot.spaces import proxylessnas
-from zeroshot.spaces._protocol import CANONICAL, ArchLike, Canonical, Genes, load_json
+from zeroshot.spaces._protocol import CANONICAL, ArchLike, Canonical, Genes, as_genes, load_json
 
 NAME: Final = "mbconv"
 SIZE: Final = proxylessnas.SIZE
@@ -147,12 +147,7 @@ def parse(arch: ArchLike) -> Genes:
         )
     if len(arch) != _N_GENES:
         raise ArchitectureError(f"arch: expected {_N_GENES} integers, got {len(arch)} items")
-    for i, gene in enumerate(arch):
-        if not isinstance(gene, int | np.integer) or isinstance(gene, bool):
-            raise ArchitectureError(f"arch[{i}]: expected an integer, got {reprlib.repr(gene)}")
-    genes = tuple(int(gene) for gene in arch)
-    _core.space_format(NAME, genes)
-    return genes
+    return as_genes(NAME, arch)
 
 
 def format(genes: Sequence[int]) -> str:

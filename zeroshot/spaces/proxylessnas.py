@@ -82,6 +82,7 @@ from zeroshot.spaces._protocol import (
     ArchLike,
     Canonical,
     Genes,
+    as_genes,
     check_index,
     draw_indices,
 )
@@ -205,20 +206,11 @@ def parse(arch: ArchLike) -> Genes:
             f"arch: expected a string, a number or a sequence of choices, got {type(arch).__name__}"
         )
     if len(arch) == _FIELDS + _MOST:
-        return _checked(arch)
+        return as_genes(NAME, arch)
     skeleton = next((name for name in _NAMES if SKELETONS[name].n_layers == len(arch)), None)
     if skeleton is None:
         raise ArchitectureError(f"arch: expected 19 or 21 choices, got {len(arch)} items")
     return _genes(skeleton, "relu6", 0.0, [_choice(c, f"arch[{i}]") for i, c in enumerate(arch)])
-
-
-def _checked(arch: Sequence[Any]) -> Genes:
-    for i, gene in enumerate(arch):
-        if not isinstance(gene, int | np.integer) or isinstance(gene, bool):
-            raise ArchitectureError(f"arch[{i}]: expected an integer, got {reprlib.repr(gene)}")
-    genes = tuple(int(gene) for gene in arch)
-    _core.space_format(NAME, genes)
-    return genes
 
 
 def _choice(value: object, where: str) -> int:
@@ -249,7 +241,7 @@ def _genes(skeleton: str, act: str, se: float, choices: Sequence[int]) -> Genes:
     if unit < 0 or unit / _UNIT != se:
         raise ValueError(f"se: expected 0 to 1 with at most 4 decimals, got {se!r}")
     rest = [0] * (_MOST - len(choices))
-    return _checked([_NAMES.index(skeleton), ACTS.index(act), unit, *choices, *rest])
+    return as_genes(NAME, [_NAMES.index(skeleton), ACTS.index(act), unit, *choices, *rest])
 
 
 def format(genes: Sequence[int]) -> str:
