@@ -95,6 +95,32 @@ def test_dict_is_that_of_the_release() -> None:
     assert burger.format(burger.parse(found)) == ARCH
 
 
+def shuffled(value: Any, rng: random.Random) -> Any:
+    """A dict with its keys, and those of dicts in it, in another order."""
+    if not isinstance(value, dict):
+        return value
+    return {key: shuffled(value[key], rng) for key in rng.sample(list(value), len(value))}
+
+
+@given(numbers, st.randoms(use_true_random=False))
+def test_order_of_keys_makes_no_difference(number: int, rng: random.Random) -> None:
+    found = burger.to_dict(number)
+    genes = burger.parse(found)
+    mixed = shuffled(found, rng)
+    assert burger.parse(mixed) == burger.parse(json.dumps(mixed)) == genes
+
+
+def test_macro_is_read_by_name() -> None:
+    """2 and 4 are depths as well as ratios: only names tell them apart."""
+    found = burger.to_dict(ARCH)
+    found["stage-1"]["macro"] = {"ratio": 4, "width": 64, "depth": 2}
+    assert burger.parse(found)[:3] == (2, 64, 4)
+    found["stage-1"]["meso"] = dict(reversed(found["stage-1"]["meso"].items()))
+    assert burger.format(burger.parse(found)).split(":")[:4] == [
+        "2,64,4", *ARCH.split(":")[1:4]
+    ]  # fmt: skip
+
+
 def test_numbers_follow_the_choices() -> None:
     assert burger.from_index(0) == " ; ".join(f"1,{w},1:{PLAIN}" for w in (32, 64, 128, 128))
     assert burger.parse(121)[-3:] == (0, 1, 0)
@@ -215,7 +241,10 @@ def test_malformed_numbers_say_where_and_what(arch: Any, message: str) -> None:
         (["stage-2"], 3, r"arch\['stage-2'\]: expected a dict, got 3"),
         (["stage-5"], {}, r"arch: expected stage-1, stage-2, stage-3, stage-4; got 'stage-5'"),
         (["stage-1", "macro", "depth"], None, r"\['macro'\]: expected 'depth', which is missing"),
-        (["stage-1", "macro", "depth"], "2", r"\['depth'\]: expected an integer, got '2'"),
+        (["stage-1", "macro", "depth"], "2", r"\['macro'\]\['depth'\]: expected an integer"),
+        (["stage-1", "macro", "heads"], 4, r"expected depth, width, ratio; got 'heads'"),
+        (["stage-1", "meso", "2"], None, r"\['meso'\]: expected '2', which is missing"),
+        (["stage-1", "meso", "1->2"], None, r"\['meso'\]: expected '1->2', which is missing"),
         (["stage-1", "macro", "width"], 128, r"expected the width of stage 1 .*, got '128'"),
         (["stage-1", "meso", "2"], 7, r"\['meso'\]\['2'\]: expected a micro string, got 7"),
         (["stage-1", "meso", "2"], f"{SKIP}/{SKIP}", "stage 1, got '/'"),

@@ -196,23 +196,50 @@ def changed(**changes: Any) -> Any:
 
 
 CONV = "blocks__1__mobile_inverted_conv"
+AT = r"config\['blocks'\]\[1\]\['mobile_inverted_conv'\]"
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
         ({"first_conv": KeyError}, r"expected config\['first_conv'\]"),
-        ({"feature_mix_layer": None}, r"expected feature_mix_layer\['out_channels'\], got None"),
+        ({"feature_mix_layer": None}, r"config\['feature_mix_layer'\]\['out_channels'\], got None"),
         ({"bn": {"eps": 1e-5}}, r"expected 0.001 in config\['bn'\]\['eps'\], got 1e-05"),
+        ({"bn": 3}, r"expected \{.*\} in config\['bn'\], got 3"),
+        ({"name": "MobileNetV3"}, r"'ProxylessNASNets' in config\['name'\], got 'MobileNetV3'"),
         ({"blocks": "k3e3"}, "expected a list of blocks, got 'k3e3'"),
-        ({"blocks": [3]}, r"expected blocks\[0\]\['mobile_inverted_conv'\], got 3"),
-        ({f"{CONV}__name": KeyError}, r"expected blocks\[1\]\['name'\]"),
-        ({f"{CONV}__stride": 2.0}, r"positive integer in blocks\[1\]\['stride'\], got 2.0"),
+        ({"blocks": [3]}, r"expected config\['blocks'\]\[0\]\['mobile_inverted_conv'\], got 3"),
+        ({f"{CONV}__name": KeyError}, rf"expected {AT}\['name'\]"),
+        ({f"{CONV}__name": "ConvLayer"}, rf"'MBInvertedConvLayer' in {AT}\['name'\], got 'Conv"),
+        ({f"{CONV}__stride": 2.0}, rf"positive integer in {AT}\['stride'\], got 2.0"),
         ({f"{CONV}__kernel_size": 4}, "an odd kernel, 1 to 15"),
-        ({f"{CONV}__in_channels": 24}, r"expected 16 in blocks\[1\]'s in_channels, got 24"),
-        ({f"{CONV}__mid_channels": 50}, r"expected 48 in blocks\[1\]'s mid_channels, got 50"),
-        ({"blocks__1__shortcut": {"name": "IdentityLayer"}}, r"expected a shortcut in blocks\[1\]"),
-        ({"blocks__2__shortcut": None}, r"expected a shortcut in blocks\[2\]"),
+        ({f"{CONV}__in_channels": 24}, rf"expected 16 in {AT}\['in_channels'\], got 24"),
+        ({f"{CONV}__mid_channels": 50}, rf"expected 48 in {AT}\['mid_channels'\], got 50"),
+        ({f"{CONV}__act_func": "h_swish"}, rf"'relu6' in {AT}\['act_func'\], got 'h_swish'"),
+        ({f"{CONV}__use_se": True}, rf"expected False in {AT}\['use_se'\], got True"),
+        ({"blocks__3__mobile_inverted_conv__stride": 2}, r"expected 1 in .*\['stride'\], got 2"),
+        ({"blocks__1__name": "ResidualBlock"}, r"\['blocks'\]\[1\]\['name'\], got 'ResidualBlock'"),
+        (
+            {"blocks__1__shortcut": {"name": "IdentityLayer"}},
+            r"expected None in config\['blocks'\]\[1\]\['shortcut'\], got \{",
+        ),
+        ({"blocks__2__shortcut": None}, r"expected \{.*\} in .*\[2\]\['shortcut'\], got None"),
+        ({"blocks__2__shortcut__in_channels": [8]}, r"expected 32 in .*\['in_channels'\], got 8"),
+        ({"blocks__2__shortcut__act_func": "relu"}, r"expected None in .*'act_func'\], got 'relu'"),
+        ({"first_conv__act_func": "swish"}, r"'first_conv'\]\['act_func'\], got 'swish'"),
+        ({"first_conv__kernel_size": 7}, r"3 in config\['first_conv'\]\['kernel_size'\], got 7"),
+        ({"first_conv__stride": 1}, r"2 in config\['first_conv'\]\['stride'\], got 1"),
+        ({"first_conv__use_bn": False}, r"True in config\['first_conv'\]\['use_bn'\], got False"),
+        ({"first_conv__use_bn": 1}, r"True in config\['first_conv'\]\['use_bn'\], got 1"),
+        ({"first_conv__ops_order": "bn_act_weight"}, r"\['ops_order'\], got 'bn_act_weight'"),
+        ({"first_conv__bias": True}, r"False in config\['first_conv'\]\['bias'\], got True"),
+        ({"first_conv__dilation": 2}, r"1 in config\['first_conv'\]\['dilation'\], got 2"),
+        ({"first_conv__has_shuffle": True}, r"False in .*\['has_shuffle'\], got True"),
+        ({"feature_mix_layer__in_channels": 8}, r"320 in .*\['in_channels'\], got 8"),
+        ({"feature_mix_layer__kernel_size": 3}, r"1 in .*\['kernel_size'\], got 3"),
+        ({"classifier__in_features": 1}, r"1280 in config\['classifier'\]\['in_features'\], got 1"),
+        ({"classifier__bias": False}, r"True in config\['classifier'\]\['bias'\], got False"),
+        ({"classifier": "LinearLayer"}, r"in config\['classifier'\], got 'LinearLayer'"),
     ],
 )
 def test_faulty_configurations_say_what_is_wrong(changes: Any, message: str) -> None:
@@ -220,6 +247,38 @@ def test_faulty_configurations_say_what_is_wrong(changes: Any, message: str) -> 
         mb.parse(changed(**changes))
     with pytest.raises(ArchitectureError, match=message):
         mb.parse(json.dumps(changed(**changes)))
+
+
+def test_configurations_may_say_more_or_less() -> None:
+    """What the release writes beside all that, other images and classes; and what it may leave."""
+    config = mb.to_config(MOBILE, in_channels=1, num_classes=100)
+    conv = {"dilation": 1, "groups": 1, "has_shuffle": False, "dropout_rate": 0}
+    plain = {"use_bn": False, "act_func": None, "dropout_rate": 0, "ops_order": "weight_bn_act"}
+    config["first_conv"] |= conv
+    config["feature_mix_layer"] |= conv
+    config["classifier"] |= plain
+    config["bn"] = {"momentum": 0.01, "eps": 0.001, "ws_eps": None}
+    for block in config["blocks"]:
+        layer, shortcut = block["mobile_inverted_conv"], block["shortcut"]
+        if layer["name"] == "ZeroLayer":
+            block["shortcut"] = None
+            continue
+        layer |= {"mid_channels": None, "act_func": "relu6", "use_se": False}
+        if shortcut:
+            widths = {key: [shortcut[key]] for key in ("in_channels", "out_channels")}
+            block["shortcut"] = {**shortcut, **widths, **plain}
+    assert mb.format(mb.parse(config)) == mb.format(mb.parse(json.dumps(config))) == MOBILE
+    config["blocks"][1]["mobile_inverted_conv"]["mid_channels"] = 48
+    assert mb.format(mb.parse(config)) == MOBILE
+
+    keys = ("kernel_size", "expand_ratio", "out_channels", "stride", "name")
+    convs = [block["mobile_inverted_conv"] for block in config["blocks"]]
+    least = {
+        "first_conv": {"out_channels": 32},
+        "feature_mix_layer": {"out_channels": 1280},
+        "blocks": [{"mobile_inverted_conv": {k: c[k] for k in keys if k in c}} for c in convs],
+    }
+    assert mb.format(mb.parse(least)) == MOBILE
 
 
 def test_configurations_have_what_the_release_reads() -> None:

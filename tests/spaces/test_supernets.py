@@ -55,6 +55,34 @@ def test_text_and_sets_say_the_same(space: Any, seed: int) -> None:
             assert term == f"{','.join(next(at))}~{source}"
 
 
+@both
+def test_what_parse_returns_it_takes(space: Any) -> None:
+    options = "affine=0;" if space is super_nasbench201 else "depth=7;stem=3;affine=0;"
+    for text in (*space.sample(20, 4), options + space.full(none=True)):
+        genes = space.parse(text)
+        for same in (genes, list(genes), np.array(genes), np.array(genes, dtype=np.int16)):
+            found = space.parse(same)
+            assert found == genes and {type(gene) for gene in found} == {int}
+        assert space.sets(np.array(genes)) == space.sets(text)
+
+
+@both
+def test_wrong_integers_are_refused(space: Any) -> None:
+    genes = space.parse(space.full())
+    edge = "edge 0 of the normal cell" if space is super_darts else "edge 0"
+    with pytest.raises(ArchitectureError, match=rf"{edge}.*: expected a set .*got -1"):
+        space.parse((-1, *genes[1:]))
+    with pytest.raises(ArchitectureError, match="affine: expected 0 or 1, got 2"):
+        space.parse(np.array((*genes[:-1], 2)))
+    for wrong in (True, 1.0, "none", ("none",), None):
+        with pytest.raises(ArchitectureError, match=r"arch\[0\]: expected an integer, got"):
+            space.parse((wrong, *genes[1:]))
+    with pytest.raises(ArchitectureError, match=rf"or {len(genes)} integers, got 40 items"):
+        space.parse([0] * 40)
+    with pytest.raises(TypeError, match=r"arch: .*got int"):
+        space.parse(np.array(3))
+
+
 @pytest.mark.parametrize("affine", ["", "affine=0;"])
 def test_sources_and_operations_may_come_in_any_order(affine: str) -> None:
     text = affine + "|~0|+|nor_conv_3x3,none~1|skip_connect~0|+|~2|~0|avg_pool_3x3~1|"
@@ -123,7 +151,9 @@ def test_random_text_raises_nothing_but_architecture_error(space: Any, text: str
 @both
 def test_malformed_sets_say_which_edge(space: Any) -> None:
     n = len(space.EDGES)
-    with pytest.raises(ArchitectureError, match=f"operations of {n} edges, got 1 items"):
+    with pytest.raises(
+        ArchitectureError, match=rf"operations of {n} edges or \d+ integers, got 1 items"
+    ):
         space.parse([["none"]])
     for wrong in (["none", "none"], ["other"], [3], "none", 7):
         with pytest.raises(ArchitectureError, match=rf"arch\[{n - 1}\]: expected"):

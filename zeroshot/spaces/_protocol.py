@@ -8,6 +8,7 @@ __all__ = [
     "Canonical",
     "Genes",
     "Space",
+    "as_genes",
     "check_count",
     "check_index",
     "draw_indices",
@@ -22,6 +23,7 @@ from typing import Any, Final, Literal, Protocol, TypeAlias, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from zeroshot import _core
 from zeroshot.errors import ArchitectureError
 
 Genes: TypeAlias = tuple[int, ...]
@@ -91,6 +93,16 @@ class Space(Protocol):
 
     def neighbours(self, arch: ArchLike) -> list[str]:
         """All architectures one step away, in a fixed order."""
+
+
+def as_genes(space: str, arch: Sequence[Any]) -> Genes:
+    """Integers that come from elsewhere as genes, if they are an architecture of `space`."""
+    for i, gene in enumerate(arch):
+        if not isinstance(gene, int | np.integer) or isinstance(gene, bool):
+            raise ArchitectureError(f"arch[{i}]: expected an integer, got {reprlib.repr(gene)}")
+    genes = tuple(int(gene) for gene in arch)
+    _core.space_format(space, genes)  # which checks them
+    return genes
 
 
 def check_index(index: int | np.integer[Any], size: int) -> int:

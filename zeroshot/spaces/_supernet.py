@@ -12,7 +12,7 @@ import numpy as np
 
 from zeroshot import _core
 from zeroshot.errors import ArchitectureError
-from zeroshot.spaces._protocol import CANONICAL, ArchLike, Canonical, Genes, check_count
+from zeroshot.spaces._protocol import CANONICAL, ArchLike, Canonical, Genes, as_genes, check_count
 
 
 class Pruning(NamedTuple):
@@ -65,7 +65,8 @@ class Supernet:
         Parameters
         ----------
         arch : str, bytes or sequence
-            A text, or for each of `EDGES` the names of its operations.
+            A text; for each of `EDGES` the names of its operations; or the integers that this
+            function returns, as an array, too.
 
         Returns
         -------
@@ -80,13 +81,20 @@ class Supernet:
         """
         if isinstance(arch, str | bytes):
             return _core.space_parse(self.name, arch)
+        if isinstance(arch, np.ndarray):
+            arch = arch.tolist()
         if not isinstance(arch, Sequence):
             raise TypeError(
-                f"arch: expected a string or the operations of each edge, got {type(arch).__name__}"
+                f"arch: expected a string, the operations of each edge or integers, "
+                f"got {type(arch).__name__}"
             )
+        n_genes = len(self.edges) + len(self.options)
+        if len(arch) == n_genes:
+            return as_genes(self.name, arch)
         if len(arch) != len(self.edges):
             raise ArchitectureError(
-                f"arch: expected the operations of {len(self.edges)} edges, got {len(arch)} items"
+                f"arch: expected the operations of {len(self.edges)} edges or {n_genes} integers, "
+                f"got {len(arch)} items"
             )
         sets = [self._bits(ops, f"arch[{i}]") for i, ops in enumerate(arch)]
         return (*sets, *self.options)

@@ -70,6 +70,7 @@ from zeroshot.spaces._protocol import (
     ArchLike,
     Canonical,
     Genes,
+    as_genes,
     check_count,
     check_index,
     load_json,
@@ -114,6 +115,7 @@ MICROS: Final = tuple(_micros(_LATE))  # those of fewer ops come first
 
 _PER_OP = len(NORMS) * 2 * len(ACTS)
 _N_STAGE = 6  # genes of a stage
+_MACRO = ("depth", "width", "ratio")
 _EDGES = ("0->1", "1->2", "2->3")
 _NO_EDGES = ("0->2", "0->3", "1->3")
 
@@ -174,9 +176,7 @@ def parse(arch: ArchLike) -> Genes:
         )
     if len(arch) != len(_CHOICES):
         raise ArchitectureError(f"arch: expected {len(_CHOICES)} integers, got {len(arch)} items")
-    genes = tuple(_integer(gene, f"arch[{i}]") for i, gene in enumerate(arch))
-    _core.space_format(NAME, genes)  # which checks them
-    return genes
+    return as_genes(NAME, arch)
 
 
 def _integer(value: object, where: str) -> int:
@@ -211,14 +211,15 @@ def _flags(value: object, where: str) -> str:
 
 def _stage_text(found: object, where: str) -> str:
     stage = _fields(found, ("macro", "meso"), (), where)
-    macro = _fields(stage["macro"], ("depth", "width", "ratio"), (), f"{where}['macro']")
+    macro = _fields(stage["macro"], _MACRO, (), f"{where}['macro']")
     meso = _fields(
         stage["meso"],
         ("1", "2", "3", *_EDGES, "use_layer_scale"),
         (*_NO_EDGES, "is_drop"),
-        where := f"{where}['meso']",
+        f"{where}['meso']",
     )
-    numbers = (str(_integer(value, f"{where}[{key!r}]")) for key, value in macro.items())
+    numbers = [str(_integer(macro[key], f"{where}['macro'][{key!r}]")) for key in _MACRO]
+    where = f"{where}['meso']"
     for sub in ("1", "2", "3"):
         if not isinstance(meso[sub], str):
             raise ArchitectureError(
@@ -277,7 +278,7 @@ def to_dict(arch: ArchLike) -> dict[str, Any]:
             meso[edge] = "skip" if edges.get(edge) == "1" else "none"
         meso["use_layer_scale"] = [scale == "1" for scale in scales.split(",")]
         meso["is_drop"] = [False] * 3
-        numbers = zip(("depth", "width", "ratio"), map(int, macro.split(",")), strict=True)
+        numbers = zip(_MACRO, map(int, macro.split(",")), strict=True)
         found[f"stage-{i}"] = {"macro": dict(numbers), "meso": meso}
     return found
 
@@ -444,7 +445,22 @@ def canonical(arch: ArchLike) -> str:
 
 
 def representative(arch: ArchLike, mode: Canonical = "form") -> str:
-    """The architecture itself."""
+    """The architecture itself, whatever `mode` is; see `Space.representative`.
+
+    Parameters
+    ----------
+    arch : str, int, mapping or sequence
+    mode : {"form", "network"}
+
+    Returns
+    -------
+    str
+
+    Raises
+    ------
+    ValueError
+        If `mode` is neither.
+    """
     if mode not in CANONICAL:
         raise ValueError(f"mode: expected one of {', '.join(CANONICAL)}; got {mode!r}")
     return canonical(arch)

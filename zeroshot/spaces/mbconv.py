@@ -68,7 +68,7 @@ import numpy as np
 from zeroshot import _core
 from zeroshot.errors import ArchitectureError
 from zeroshot.spaces import proxylessnas
-from zeroshot.spaces._protocol import CANONICAL, ArchLike, Canonical, Genes
+from zeroshot.spaces._protocol import CANONICAL, ArchLike, Canonical, Genes, as_genes, load_json
 
 NAME: Final = "mbconv"
 SIZE: Final = proxylessnas.SIZE
@@ -137,7 +137,9 @@ def parse(arch: ArchLike) -> Genes:
     if isinstance(arch, np.ndarray):
         arch = arch.tolist()
     if isinstance(arch, str | bytes):
-        return _from_json(arch) if arch[:1] in ("{", b"{") else _core.space_parse(NAME, arch)
+        if arch[:1] in ("{", b"{"):
+            return _from_config(load_json(arch, "configuration"))
+        return _core.space_parse(NAME, arch)
     if isinstance(arch, Mapping):
         return _from_config(arch)
     if isinstance(arch, int | np.integer) and not isinstance(arch, bool):
@@ -148,12 +150,7 @@ def parse(arch: ArchLike) -> Genes:
         )
     if len(arch) != _N_GENES:
         raise ArchitectureError(f"arch: expected {_N_GENES} integers, got {len(arch)} items")
-    for i, gene in enumerate(arch):
-        if not isinstance(gene, int | np.integer) or isinstance(gene, bool):
-            raise ArchitectureError(f"arch[{i}]: expected an integer, got {reprlib.repr(gene)}")
-    genes = tuple(int(gene) for gene in arch)
-    _core.space_format(NAME, genes)
-    return genes
+    return as_genes(NAME, arch)
 
 
 def format(genes: Sequence[int]) -> str:
@@ -181,22 +178,6 @@ def to_net(arch: ArchLike) -> Net:
 # --- published configurations ----------------------------------------------------------------
 
 
-def _from_json(text: str | bytes) -> Genes:
-    import json  # not before it is needed
-
-    try:
-        found = json.loads(text)
-    except UnicodeDecodeError as error:
-        raise ArchitectureError(
-            f"arch: expected JSON in UTF-8, {error.reason}", error.start
-        ) from None
-    except json.JSONDecodeError as error:
-        raise ArchitectureError(f"arch: expected JSON, {error.msg}", error.pos) from None
-    except (ValueError, RecursionError) as error:  # numbers of many digits, lists of many levels
-        raise ArchitectureError(f"arch: expected a JSON configuration, {error}", 0) from None
-    return _from_config(found)
-
-
 def _get(config: Any, key: str, where: str) -> Any:
     if isinstance(config, Mapping) and key in config:
         return config[key]
@@ -213,48 +194,91 @@ def _number(config: Any, key: str, where: str) -> int:
 
 
 def _from_config(config: Mapping[str, Any]) -> Genes:
-    bn = config.get("bn")
-    eps = bn.get("eps", 1e-3) if isinstance(bn, Mapping) else 1e-3
-    if eps != 1e-3:
-        raise ArchitectureError(f"arch: expected 0.001 in config['bn']['eps'], got {eps!r}")
-    stem = width = _number(_get(config, "first_conv", "config"), "out_channels", "first_conv")
-    last = _number(_get(config, "feature_mix_layer", "config"), "out_channels", "feature_mix_layer")
+    first, mix = (_get(config, key, "config") for key in ("first_conv", "feature_mix_layer"))
+    stem = _number(first, "out_channels", "config['first_conv']")
+    last = _number(mix, "out_channels", "config['feature_mix_layer']")
     blocks = _get(config, "blocks", "config")
     if not isinstance(blocks, Sequence) or isinstance(blocks, str):
         raise ArchitectureError(f"arch: expected a list of blocks, got {reprlib.repr(blocks)}")
     words = []
     for i, block in enumerate(blocks):
-        where = f"blocks[{i}]"
-        conv = _get(block, "mobile_inverted_conv", where)
+        conv = _get(block, "mobile_inverted_conv", f"config['blocks'][{i}]")
+        where = f"config['blocks'][{i}]['mobile_inverted_conv']"
         if _get(conv, "name", where) == "ZeroLayer":
             words.append("skip")
             continue
-        names = ("kernel_size", "expand_ratio", "out_channels", "stride", "in_channels")
-        kernel, expansion, out, stride, into = (_number(conv, name, where) for name in names)
-        if into != width:
-            raise ArchitectureError(f"arch: expected {width} in {where}'s in_channels, got {into}")
-        if conv.get("mid_channels") not in (None, expansion * into):
-            raise ArchitectureError(
-                f"arch: expected {expansion * into} in {where}'s mid_channels, got "
-                f"{conv['mid_channels']!r}"
-            )
-        has_shortcut = "shortcut" in block and block["shortcut"] is not None
-        if "shortcut" in block and has_shortcut != (stride == 1 and into == out):
-            raise ArchitectureError(
-                f"arch: expected a shortcut in {where} where stride is 1 and the width stays, and "
-                f"nowhere else; got {reprlib.repr(block['shortcut'])}"
-            )
-        width = out
-        words.append(f"k{kernel}e{expansion}:{out}s{stride}")
+        names = ("kernel_size", "expand_ratio", "out_channels", "stride")
+        kernel, expansion, width, stride = (_number(conv, name, where) for name in names)
+        words.append(f"k{kernel}e{expansion}:{width}s{stride}")
     text = f"stem={stem};last={last};{' '.join(words)}"
     try:
-        return _core.space_parse(NAME, text)
+        genes = _core.space_parse(NAME, text)
     except ArchitectureError as error:  # its position is in a text that nobody wrote
         raise ArchitectureError(f"arch: {error} in {text}") from None
+    _compare(config, to_config(genes), "config")
+    return genes
+
+
+# Left to the caller, or without a meaning in an untrained network.
+_FREE = (
+    "config['bn']['momentum']",
+    "config['first_conv']['in_channels']",
+    "config['classifier']['out_features']",
+)
+# What the release may add to a layer, and its value in these networks.
+_ADDED: Final[Mapping[str, Mapping[str, Any]]] = {
+    "ConvLayer": {"dilation": 1, "groups": 1, "has_shuffle": False},
+    "MBInvertedConvLayer": {"act_func": "relu6", "use_se": False},
+    "IdentityLayer": {"use_bn": False, "act_func": None},
+    "LinearLayer": {"use_bn": False, "act_func": None},
+}
+
+
+def _compare(found: Any, wanted: Any, where: str) -> None:
+    """That no entry of a configuration says another thing than `wanted`; any may be missing."""
+    if isinstance(wanted, list):  # as long as `found`, of which it was made
+        for i, value in enumerate(wanted):
+            _compare(found[i], value, f"{where}[{i}]")
+    elif isinstance(wanted, Mapping) and isinstance(found, Mapping):
+        entries = {**wanted, **_ADDED.get(wanted.get("name", ""), {})}
+        if wanted.get("name") == "MBInvertedConvLayer" and found.get("mid_channels") is not None:
+            entries["mid_channels"] = wanted["in_channels"] * wanted["expand_ratio"]
+        if _is_removed(wanted):
+            del entries["shortcut"]  # the release passes the input on, whatever this is
+        for key, value in entries.items():
+            if key in found and (path := f"{where}[{key!r}]") not in _FREE:
+                _compare(found[key], value, path)
+    else:
+        if isinstance(found, list) and len(found) == 1:  # so the release writes some widths
+            found = found[0]
+        if type(found) is not type(wanted) or found != wanted:
+            raise ArchitectureError(
+                f"arch: expected {wanted!r} in {where}, got {reprlib.repr(found)}"
+            )
+
+
+def _is_removed(block: Mapping[str, Any]) -> bool:
+    conv = block.get("mobile_inverted_conv")
+    return conv is not None and conv["name"] == "ZeroLayer"
 
 
 def to_config(arch: ArchLike, *, in_channels: int = 3, num_classes: int = 1000) -> dict[str, Any]:
     """A configuration as ProxylessNAS publishes them.
+
+    Parameters
+    ----------
+    arch : str, mapping, int or sequence
+        In the notation of configurations.
+    in_channels : int
+        Of images.
+    num_classes : int
+
+    Returns
+    -------
+    dict
+        ``bn``, ``first_conv``, ``blocks``, ``feature_mix_layer`` and ``classifier``, each with the
+        entries that say something of these networks. `parse` takes configurations with others,
+        too, and refuses those in which one of these has another value.
 
     Raises
     ------
@@ -510,7 +534,23 @@ def canonical(arch: ArchLike) -> str:
 
 
 def representative(arch: ArchLike, mode: Canonical = "form") -> str:
-    """The `canonical` network: it has the same layers, and so the same weights."""
+    """The `canonical` network: it has the same layers, and so the same weights.
+
+    Parameters
+    ----------
+    arch : str, mapping, int or sequence
+    mode : {"form", "network"}
+        Both mean the same here; see `Space.representative`.
+
+    Returns
+    -------
+    str
+
+    Raises
+    ------
+    ValueError
+        If `mode` is neither.
+    """
     if mode not in CANONICAL:
         raise ValueError(f"mode: expected one of {', '.join(CANONICAL)}; got {mode!r}")
     return canonical(arch)

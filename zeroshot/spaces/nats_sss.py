@@ -231,7 +231,22 @@ def canonical(arch: ArchLike) -> str:
 
 
 def representative(arch: ArchLike, mode: Canonical = "form") -> str:
-    """The code itself."""
+    """The code itself, whatever `mode` is; see `Space.representative`.
+
+    Parameters
+    ----------
+    arch : str, int or sequence
+    mode : {"form", "network"}
+
+    Returns
+    -------
+    str
+
+    Raises
+    ------
+    ValueError
+        If `mode` is neither.
+    """
     if mode not in CANONICAL:
         raise ValueError(f"mode: expected one of {', '.join(CANONICAL)}; got {mode!r}")
     return canonical(arch)

@@ -82,6 +82,7 @@ from zeroshot.spaces._protocol import (
     ArchLike,
     Canonical,
     Genes,
+    as_genes,
     check_index,
     draw_indices,
 )
@@ -205,20 +206,11 @@ def parse(arch: ArchLike) -> Genes:
             f"arch: expected a string, a number or a sequence of choices, got {type(arch).__name__}"
         )
     if len(arch) == _FIELDS + _MOST:
-        return _checked(arch)
+        return as_genes(NAME, arch)
     skeleton = next((name for name in _NAMES if SKELETONS[name].n_layers == len(arch)), None)
     if skeleton is None:
         raise ArchitectureError(f"arch: expected 19 or 21 choices, got {len(arch)} items")
     return _genes(skeleton, "relu6", 0.0, [_choice(c, f"arch[{i}]") for i, c in enumerate(arch)])
-
-
-def _checked(arch: Sequence[Any]) -> Genes:
-    for i, gene in enumerate(arch):
-        if not isinstance(gene, int | np.integer) or isinstance(gene, bool):
-            raise ArchitectureError(f"arch[{i}]: expected an integer, got {reprlib.repr(gene)}")
-    genes = tuple(int(gene) for gene in arch)
-    _core.space_format(NAME, genes)
-    return genes
 
 
 def _choice(value: object, where: str) -> int:
@@ -249,7 +241,7 @@ def _genes(skeleton: str, act: str, se: float, choices: Sequence[int]) -> Genes:
     if unit < 0 or unit / _UNIT != se:
         raise ValueError(f"se: expected 0 to 1 with at most 4 decimals, got {se!r}")
     rest = [0] * (_MOST - len(choices))
-    return _checked([_NAMES.index(skeleton), ACTS.index(act), unit, *choices, *rest])
+    return as_genes(NAME, [_NAMES.index(skeleton), ACTS.index(act), unit, *choices, *rest])
 
 
 def format(genes: Sequence[int]) -> str:
@@ -291,6 +283,28 @@ def from_index(
     index: int | np.integer[Any], skeleton: str = "19", *, act: str = "relu6", se: float = 0.0
 ) -> str:
     """The architecture with a number in `enumerate_all`.
+
+    Parameters
+    ----------
+    index : int
+        0 to ``size(skeleton) - 1``.
+    skeleton : str
+        One of `SKELETONS`.
+    act : str
+        One of `ACTS`.
+    se : float
+        Squeeze ratio, of at most four decimals; 0 for none.
+
+    Returns
+    -------
+    str
+
+    Raises
+    ------
+    ArchitectureError
+        If there is no such number.
+    ValueError
+        If another argument is none of these.
 
     Examples
     --------
@@ -432,6 +446,22 @@ def enumerate_all(skeleton: str = "19", *, act: str = "relu6", se: float = 0.0) 
 
     Lazily: there are 609,359,740,010,496 of skeleton 19.
 
+    Parameters
+    ----------
+    skeleton, act : str
+        Of all of them.
+    se : float
+        Of all of them, 0 for none.
+
+    Yields
+    ------
+    str
+
+    Raises
+    ------
+    ValueError
+        If `skeleton`, `act` or `se` is none of those that `from_index` takes.
+
     Examples
     --------
     >>> next(enumerate_all())[30:44]
@@ -514,8 +544,20 @@ def mutate(arch: ArchLike, rng: np.random.Generator, *, skip: bool = False) -> s
 
 
 def neighbours(arch: ArchLike, *, skip: bool = False) -> list[str]:
-    """All architectures that differ in one layer, layer by layer in the order of `CHOICES`: 95 of
-    skeleton 19; with `skip`, those that skip it, too."""
+    """All architectures that differ in one layer, layer by layer in the order of `CHOICES`.
+
+    These are 95 of skeleton 19.
+
+    Parameters
+    ----------
+    arch : str, int or sequence
+    skip : bool
+        Whether to add those in which a block becomes a skip.
+
+    Returns
+    -------
+    list of str
+    """
     genes = parse(arch)
     return [
         _changed(genes, layer, choice)
@@ -540,7 +582,23 @@ def canonical(arch: ArchLike) -> str:
 
 
 def representative(arch: ArchLike, mode: Canonical = "form") -> str:
-    """The `canonical` architecture: it has the same layers, and so the same weights."""
+    """The `canonical` architecture: it has the same layers, and so the same weights.
+
+    Parameters
+    ----------
+    arch : str, int or sequence
+    mode : {"form", "network"}
+        Both mean the same here; see `Space.representative`.
+
+    Returns
+    -------
+    str
+
+    Raises
+    ------
+    ValueError
+        If `mode` is neither.
+    """
     if mode not in CANONICAL:
         raise ValueError(f"mode: expected one of {', '.join(CANONICAL)}; got {mode!r}")
     return canonical(arch)
