@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -138,6 +139,16 @@ HAND: dict[str, Any] = {
     ],
     "strided slice": [node("Slice", "x ones big axes twos", "m"), *GAP],
     "clip": [node("Clip", "x zero six", "m"), *GAP],
+    "limits in one operator": [
+        node("Max", "x zero", "a"), node("Min", "nine a six", "m"), *GAP
+    ],
+    "limits that are folded": [
+        node("Max", "x zero", "a"), node("Min", "nine nine six", "c"), node("Min", "a c", "m"), *GAP
+    ],
+    "limits of one": [
+        node("Min", "six", "c"), node("Max", "x zero", "a"), node("Max", "a", "b"),
+        node("Min", "b c", "m"), *GAP,
+    ],
     "swish": [node("Sigmoid", "x", "s"), node("Mul", "s x", "m"), *GAP],
     "hard swish by parts": [
         node("Add", "x three", "a"), node("Clip", "a zero six", "b"), node("Mul", "x b", "c"),
@@ -188,7 +199,7 @@ TENSORS = {
     "big": np.array([2**62, 2**62]), "axes": np.array([2, 3]), "twos": np.array([2, 2]),
     "first": np.array([0]), "minus": np.array([-1]),
     **{name: np.array(v, np.float32) for name, v in {
-        "zero": 0, "one": 1, "three": 3, "six": 6, "half": 0.5, "root": 2**0.5}.items()},
+        "zero": 0, "one": 1, "three": 3, "six": 6, "nine": 9, "half": 0.5, "root": 2**0.5}.items()},
 }  # fmt: skip
 
 
@@ -213,6 +224,21 @@ def test_operators_that_make_one_op_are_one() -> None:
     }.items():  # fmt: skip
         graph = zeroshot.from_onnx(model_of(HAND[name], tensors=TENSORS))
         assert [n["op"] for n in graph.nodes()] == ["input", op, "global_avg_pool"], name
+
+
+@pytest.mark.parametrize("reads", ["x zero three", "zero x three", "zero three x"])
+def test_every_limit_counts(reads: str) -> None:
+    """Max(x, 0, 3) is no relu, and no other op either."""
+    model = model_of([node("Max", reads, "m"), *GAP], tensors=TENSORS)
+    with pytest.raises(InterchangeError, match="computes this function"):
+        zeroshot.from_onnx(model)
+
+
+def test_sum_with_bias_that_is_no_output_stays_apart() -> None:
+    model = model_of(HAND["product and bias"], tensors=TENSORS, outputs=("b", "y"))
+    for name, roles in (("b", {"weight"}), ("y", {"weight", "bias"})):
+        _, weights = zeroshot.from_onnx(model, output=name, weights=True)
+        assert {w.removeprefix("node_b.") for w in weights} == roles
 
 
 def test_file_bytes_and_model_are_the_same_network(tmp_path: Path) -> None:
@@ -271,9 +297,15 @@ REFUSED = {
     "wrong weights": ([node("Conv", "x square2", "m"), *GAP], "its input"),
     "axis of two": ([node("Transpose", "x", "m", perm=[0, 0, 1, 2]), *GAP], "moves the batch"),
     "strings": ([node("Conv", "x w", "m", strides=["a", "b"]), *GAP], "malformed"),
+    "sum of three": ([node("Add", "x one one", "m"), *GAP], "3 inputs, expected 2"),
+    "constant sum of three": (
+        [node("Add", "one one one", "a"), node("Add", "x a", "m"), *GAP],
+        "3 inputs, expected 2",
+    ),
+    "greatest of two": ([node("Max", "x x", "m"), *GAP], "is of 2 tensors"),
     "huge constant": (
         [node("ConstantOfShape", "huge", "c"), node("Add", "x c", "m"), *GAP],
-        "a constant of shape",
+        "a constant of",
     ),
     "padding that nothing takes": ([node("Pad", "x pads", "m"), *GAP], "not followed by"),
     "map at the end": ([node("Relu", "x", "y")], "not one row of logits"),
@@ -289,6 +321,65 @@ def test_model_that_is_no_network_is_refused(name: str) -> None:
     nodes, message = REFUSED[name]
     with pytest.raises(InterchangeError, match=message):
         zeroshot.from_onnx(model_of(nodes, tensors={**TENSORS, **EXTRA}))
+
+
+LIMIT = 1 << 10
+DESCRIBED: dict[str, tuple[list[Any], dict[str, Any]]] = {
+    "joined": (
+        [*[node("Concat", f"e{i} e{i}", f"e{i + 1}", axis=0) for i in range(34)],
+         node("Identity", "e34", "c")],
+        {"e0": float32(1)},
+    ),
+    "gathered": ([node("Gather", "e i", "c", axis=1)], {
+        "e": float32(64, 1), "i": np.zeros(256, np.int64)}),
+    "gathered from the end": ([node("Gather", "e i", "c", axis=-2)], {
+        "e": float32(1, 64), "i": np.zeros(256, np.int64)}),
+    "expanded, many times": (
+        [node("Expand", "e n", "c0"), *[node("Neg", "c0", f"c{i}") for i in range(1, 9)],
+         node("Max", " ".join(f"c{i}" for i in range(9)), "c")],
+        {"e": float32(1), "n": np.array([LIMIT // 4])},
+    ),
+    "broadcast": ([node("Mul", "e f", "c")], {"e": float32(64, 1), "f": float32(64)}),
+    "of one for all": ([node("Max", "e e f", "c")], {"e": float32(64, 1), "f": float32(64)}),
+    "chosen": ([node("Where", "b e f", "c")], {
+        "b": np.array(True), "e": float32(64, 1), "f": float32(64)}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", DESCRIBED)
+def test_constants_that_a_file_only_describes_are_bounded(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("zeroshot.interchange.onnx_constants.MAX_ELEMENTS", LIMIT)
+    nodes, tensors = DESCRIBED[name]
+    model = model_of([*nodes, node("Add", "x c", "m"), *GAP], tensors=tensors)
+    tracemalloc.start()
+    try:
+        with pytest.raises(InterchangeError, match=r"a constant of \d+ elements where"):
+            zeroshot.from_onnx(model)
+        assert tracemalloc.get_traced_memory()[1] < 1 << 22
+    finally:
+        tracemalloc.stop()
+
+
+def test_constants_are_dropped_after_their_last_reader() -> None:
+    n, count = 1 << 18, 16
+    nodes = [
+        node("ConstantOfShape", "n", "c0"),
+        *[node("Neg", f"c{i}", f"c{i + 1}") for i in range(count)],
+        node("Slice", f"c{count} first one", "c"), node("Add", "x c", "m"), *GAP,
+    ]  # fmt: skip
+    model = model_of(
+        nodes, tensors={"n": np.array([n]), "first": np.array([0]), "one": np.array([1])}
+    )
+    tracemalloc.start()
+    try:
+        graph = zeroshot.from_onnx(model)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert [op["op"] for op in graph.nodes()] == ["input", "global_avg_pool"]
+    assert peak < 4 * 4 * n  # two at a time of float32, not all 17
 
 
 def test_tensor_in_another_file_is_refused(tmp_path: Path) -> None:

@@ -217,6 +217,18 @@ def test_all_that_is_unsupported_is_named_at_once() -> None:
     assert [u.split()[0] for u in caught.value.unsupported] == ["PReLU", "cumsum"]
 
 
+def add(x: Any, y: Any) -> Any:
+    return x + 2 * y
+
+
+torch.fx.wrap("add")
+
+
+def test_function_is_known_by_where_it_lives() -> None:
+    with pytest.raises(InterchangeError, match=r"add \(add\)"):
+        zeroshot.from_torch(Piece(lambda x: add(x, torch.relu(x))), (3, 8, 8))
+
+
 def test_layer_that_is_read_twice_is_refused() -> None:
     conv = nn.Conv2d(6, 6, 1)
     with pytest.raises(InterchangeError, match="shares its weights"):

@@ -1,14 +1,17 @@
 """The part of an ONNX network that does not depend on the image: shapes, sizes, stored tensors.
 
-A small evaluator in NumPy. Files are not trusted: an array that a file only describes (expanded,
-filled, tiled) may not have more than `MAX_ELEMENTS`.
+A small evaluator in NumPy. Files are not trusted: arrays that a file only describes (expanded,
+filled, joined, computed) are sized before they are made, and all of one import together may have
+`MAX_ELEMENTS` more than the stored tensors have bytes.
 """
 
 from __future__ import annotations
 
-__all__ = ["MAX_ELEMENTS", "can_fold", "fold", "slice_bounds", "tensor_of"]
+__all__ = ["MAX_ELEMENTS", "Budget", "can_fold", "fold", "slice_bounds", "tensor_of"]
 
+import math
 from collections.abc import Callable, Mapping, Sequence
+from functools import reduce
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -20,8 +23,27 @@ from zeroshot.interchange.values import Unsupported
 Array: TypeAlias = NDArray[Any]
 Attributes: TypeAlias = Mapping[str, Any]
 Folder: TypeAlias = Callable[[Sequence[Any], Attributes], Any]
+Size: TypeAlias = Callable[[Sequence[Any], Attributes], int]
 
 MAX_ELEMENTS = 1 << 24
+
+
+class Budget:
+    """Elements that constants may have beyond what is stored, all of one import together.
+
+    Parameters
+    ----------
+    n_bytes : int
+        Of the stored tensors: each may be cast or reordered a few times.
+    """
+
+    def __init__(self, n_bytes: int) -> None:
+        self.left = MAX_ELEMENTS + n_bytes
+
+    def take(self, n: int) -> None:
+        if n > self.left:
+            raise Unsupported(f"makes a constant of {n} elements where {self.left} are left to all")
+        self.left -= n
 
 
 def tensor_of(proto: Any, where: str) -> Array:
@@ -40,16 +62,6 @@ def tensor_of(proto: Any, where: str) -> Array:
     if array.dtype.kind not in "biuf":  # bfloat16 and its like
         array = array.astype(np.float32)
     return array
-
-
-def _few(shape: Sequence[int]) -> tuple[int, ...]:
-    dims = tuple(int(d) for d in shape)
-    total = 1
-    for d in dims:
-        total *= d
-    if min(dims, default=0) < 0 or total > MAX_ELEMENTS:
-        raise Unsupported(f"makes a constant of shape {dims[:8]}")
-    return dims
 
 
 def _axes(xs: Sequence[Any], a: Attributes) -> list[int] | None:
@@ -99,24 +111,21 @@ def _slice(xs: Sequence[Any], a: Attributes) -> Array:
 
 def _filled(xs: Sequence[Any], a: Attributes) -> Array:
     value = a.get("value", np.zeros(1, np.float32))
-    return np.full(_few(xs[0]), np.ravel(value)[0])
+    return np.full(_dims(xs[0]), np.ravel(value)[0])
 
 
 def _expand(xs: Sequence[Any], a: Attributes) -> Array:
-    shape = np.broadcast_shapes(xs[0].shape, _few(xs[1]))
-    return np.broadcast_to(xs[0], _few(shape))
+    return np.broadcast_to(xs[0], np.broadcast_shapes(xs[0].shape, _dims(xs[1])))
 
 
 def _gather(xs: Sequence[Any], a: Attributes) -> Array:
-    _few((xs[1].size, max(xs[0].size // max(len(xs[0]), 1), 1)))
     return np.asarray(np.take(xs[0], xs[1].astype(np.int64), axis=a.get("axis", 0)))
 
 
-def _divide(xs: Sequence[Any], a: Attributes) -> Array:
-    if xs[0].dtype.kind in "iu":  # towards zero, as C has it
-        quotient = np.trunc(xs[0] / np.where(xs[1] == 0, 1, xs[1]))
-        return np.asarray(quotient, xs[0].dtype)
-    return np.asarray(xs[0] / xs[1])
+def _divide(a: Array, b: Array) -> Array:
+    if a.dtype.kind in "iu":  # towards zero, as C has it
+        return np.asarray(np.trunc(a / np.where(b == 0, 1, b)), a.dtype)
+    return np.asarray(a / b)
 
 
 def _cast(xs: Sequence[Any], a: Attributes) -> Array:
@@ -128,50 +137,88 @@ def _cast(xs: Sequence[Any], a: Attributes) -> Array:
     return np.asarray(xs[0]).astype(wanted)
 
 
-def _pair(function: Callable[[Any, Any], Any]) -> Folder:
-    def folded(xs: Sequence[Any], a: Attributes) -> Array:
-        _few(np.broadcast_shapes(xs[0].shape, xs[1].shape))
-        return np.asarray(function(xs[0], xs[1]))
+def _of(count: int, function: Callable[..., Any]) -> Folder:
+    def folded(xs: Sequence[Any], a: Attributes) -> Any:
+        if len(xs) != count:
+            raise Unsupported(f"has {len(xs)} inputs, expected {count}")
+        return function(*xs)
 
     return folded
 
 
-_FOLDERS: dict[str, Folder] = {
-    "Add": _pair(np.add),
-    "And": _pair(np.logical_and),
-    "Cast": _cast,
-    "Concat": lambda xs, a: np.concatenate(xs, axis=a["axis"]),
-    "ConstantOfShape": _filled,
-    "Div": _divide,
-    "Equal": _pair(np.equal),
-    "Expand": _expand,
-    "Floor": lambda xs, a: np.floor(xs[0]),
-    "Gather": _gather,
-    "Greater": _pair(np.greater),
-    "Identity": lambda xs, a: xs[0],
-    "Less": _pair(np.less),
-    "Max": _pair(np.maximum),
-    "Min": _pair(np.minimum),
-    "Mod": _pair(np.mod),
-    "Mul": _pair(np.multiply),
-    "Neg": lambda xs, a: -xs[0],
-    "Not": lambda xs, a: ~xs[0].astype(bool),
-    "Reshape": _reshape,
-    "Shape": lambda xs, a: np.array(xs[0].shape, np.int64)[a.get("start", 0) : a.get("end")],
-    "Size": lambda xs, a: np.array(xs[0].size, np.int64),
-    "Slice": _slice,
-    "Sqrt": lambda xs, a: np.sqrt(xs[0]),
-    "Squeeze": _squeeze,
-    "Sub": _pair(np.subtract),
-    "Transpose": lambda xs, a: np.transpose(xs[0], a.get("perm")),
-    "Unsqueeze": _unsqueeze,
-    "Where": lambda xs, a: np.where(*(_same(xs))),
+# ---- sizes: what an operator makes, before it does -----------------------------------------------
+
+
+def _dims(shape: Sequence[int]) -> tuple[int, ...]:
+    dims = tuple(int(d) for d in shape)
+    if min(dims, default=0) < 0:
+        raise Unsupported(f"makes a constant of shape {dims[:8]}")
+    return dims
+
+
+def _view(xs: Sequence[Any], a: Attributes) -> int:
+    return 0
+
+
+def _as_first(xs: Sequence[Any], a: Attributes) -> int:
+    return int(xs[0].size)
+
+
+def _broadcast(xs: Sequence[Any], a: Attributes) -> int:
+    return _joint(*(x.shape for x in xs))
+
+
+def _joint(*shapes: Sequence[int]) -> int:
+    """Elements of arrays of these shapes together, were their axes to fit; in exact integers."""
+    rank = max(map(len, shapes), default=0)
+    padded = [(1,) * (rank - len(shape)) + tuple(shape) for shape in shapes]
+    return math.prod(max(dims) if min(dims) else 0 for dims in zip(*padded, strict=True))
+
+
+def _picked(xs: Sequence[Any], a: Attributes) -> int:
+    shape, axis = tuple(xs[0].shape), int(a.get("axis", 0))
+    return int(xs[1].size) * math.prod(shape[:axis] + shape[axis:][1:])
+
+
+# ---- the table -----------------------------------------------------------------------------------
+
+_FOLDERS: dict[str, tuple[Size, Folder]] = {
+    "Add": (_broadcast, _of(2, np.add)),
+    "And": (_broadcast, _of(2, np.logical_and)),
+    "Cast": (_as_first, _cast),
+    "Concat": (
+        lambda xs, a: sum(x.size for x in xs),
+        lambda xs, a: np.concatenate(xs, axis=a["axis"]),
+    ),
+    "ConstantOfShape": (lambda xs, a: math.prod(_dims(xs[0])), _filled),
+    "Div": (_broadcast, _of(2, _divide)),
+    "Equal": (_broadcast, _of(2, np.equal)),
+    "Expand": (lambda xs, a: _joint(xs[0].shape, _dims(xs[1])), _expand),
+    "Floor": (_as_first, lambda xs, a: np.floor(xs[0])),
+    "Gather": (_picked, _gather),
+    "Greater": (_broadcast, _of(2, np.greater)),
+    "Identity": (_view, lambda xs, a: xs[0]),
+    "Less": (_broadcast, _of(2, np.less)),
+    "Max": (_broadcast, lambda xs, a: reduce(np.maximum, xs)),
+    "Min": (_broadcast, lambda xs, a: reduce(np.minimum, xs)),
+    "Mod": (_broadcast, _of(2, np.mod)),
+    "Mul": (_broadcast, _of(2, np.multiply)),
+    "Neg": (_as_first, lambda xs, a: -xs[0]),
+    "Not": (_as_first, lambda xs, a: ~xs[0].astype(bool)),
+    "Reshape": (_as_first, _reshape),  # of an array out of order it is a copy
+    "Shape": (
+        _view,
+        lambda xs, a: np.array(xs[0].shape, np.int64)[a.get("start", 0) : a.get("end")],
+    ),
+    "Size": (_view, lambda xs, a: np.array(xs[0].size, np.int64)),
+    "Slice": (_view, _slice),
+    "Sqrt": (_as_first, lambda xs, a: np.sqrt(xs[0])),
+    "Squeeze": (_view, _squeeze),
+    "Sub": (_broadcast, _of(2, np.subtract)),
+    "Transpose": (_view, lambda xs, a: np.transpose(xs[0], a.get("perm"))),
+    "Unsqueeze": (_view, _unsqueeze),
+    "Where": (_broadcast, _of(3, np.where)),
 }
-
-
-def _same(xs: Sequence[Any]) -> list[Array]:
-    shape = _few(np.broadcast_shapes(*(x.shape for x in xs)))
-    return [np.broadcast_to(x, shape) for x in xs]
 
 
 def can_fold(op: str) -> bool:
@@ -179,7 +226,9 @@ def can_fold(op: str) -> bool:
     return op in _FOLDERS
 
 
-def fold(op: str, inputs: Sequence[Array | None], attributes: Attributes) -> Array:
+def fold(op: str, inputs: Sequence[Array | None], attributes: Attributes, budget: Budget) -> Array:
     """The output of an operator whose inputs are all constant."""
+    size, folder = _FOLDERS[op]
+    budget.take(size(inputs, attributes))
     with np.errstate(all="ignore"):
-        return np.asarray(_FOLDERS[op](inputs, attributes))
+        return np.asarray(folder(inputs, attributes))

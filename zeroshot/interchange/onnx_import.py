@@ -19,7 +19,7 @@ from zeroshot.errors import InterchangeError
 from zeroshot.graph import Graph
 from zeroshot.inputs import check_int
 from zeroshot.interchange.assembler import Assembler, BatchNorm
-from zeroshot.interchange.onnx_constants import can_fold, fold, tensor_of
+from zeroshot.interchange.onnx_constants import Budget, can_fold, fold, tensor_of
 from zeroshot.interchange.onnx_operators import (
     DOMAINS,
     MASK,
@@ -157,12 +157,10 @@ class Importer:
         self.problems = Problems(where)
         self.tensors: dict[str, Tensor] = {"": None}
         self.stored = {t.name for t in self.graph.initializer}
-        for proto in self.graph.initializer:
-            self.tensors[proto.name] = tensor_of(proto, where)
-        self.readers: dict[str, list[Any]] = {}
-        for node in self.graph.node:
-            for name in node.input:
-                self.readers.setdefault(name, []).append(node)
+        stored = {t.name: tensor_of(t, where) for t in self.graph.initializer}
+        self.tensors.update(stored)
+        self.budget = Budget(sum(array.nbytes for array in stored.values()))
+        self.readers: dict[str, list[Any]] = {}  # the last is None for the output
         image, shape, self.batch = self._image(input_shape)
         self.assembler = Assembler(shape, batch_norm)
         self.tensors[image] = self.assembler.image
@@ -200,8 +198,18 @@ class Importer:
 
     def run(self, output: int | str | None) -> Graph:
         name = self._output(output)
-        for node in self._needed(name):
+        nodes = self._needed(name)
+        for node in nodes:
+            for read in node.input:
+                self.readers.setdefault(read, []).append(node)
+        self.readers.setdefault(name, []).append(None)
+        unread = {read: len(nodes) for read, nodes in self.readers.items()}
+        for node in nodes:
             self._node(node)
+            for read in node.input:
+                unread[read] -= 1
+                if not unread[read] and isinstance(self.tensors.get(read), np.ndarray):
+                    del self.tensors[read]
         logits = self.tensors.get(name)
         if not self.problems and not isinstance(logits, Value):
             raise InterchangeError(f"{self.where}: output {name!r} does not depend on the image")
@@ -275,7 +283,7 @@ class Importer:
             and can_fold(label)
             and all(i is None or isinstance(i, np.ndarray) for i in inputs)
         ):
-            return fold(label, inputs, attributes)
+            return fold(label, inputs, attributes, self.budget)
         masked = label in MASKS and any(i is MASK for i in inputs)
         if label not in OPERATORS and not masked:
             raise Unsupported("")

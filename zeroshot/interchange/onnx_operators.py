@@ -6,6 +6,7 @@ __all__ = ["DOMAINS", "MASK", "MASKS", "OPERATORS", "UNKNOWN", "Array", "Call", 
 
 import math
 from collections.abc import Callable, Sequence
+from functools import reduce
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -106,12 +107,16 @@ def _outputs(weight: Array, a: dict[str, Any]) -> tuple[int]:
     return (weight.shape[0 if a.get("transB", 0) else 1],)
 
 
+def _is(node: Any, op: str) -> bool:
+    return node is not None and node.op_type == op and node.domain in DOMAINS
+
+
 def _matmul(m: Importer, c: Call) -> Value:
     weight = c.weight(1, "second factor")
     if weight.ndim != 2:
         raise Unsupported(f"has a second factor of {weight.ndim} axes")
     bias, after = None, m.readers.get(c.node.output[0], [])
-    if len(after) == 1 and after[0].op_type == "Add":  # its bias
+    if len(after) == 1 and _is(after[0], "Add"):  # its bias
         other = [i for i in after[0].input if i != c.node.output[0]]
         found = m.tensors.get(other[0]) if len(other) == 1 else None
         if isinstance(found, np.ndarray) and found.shape == weight.shape[1:]:
@@ -259,8 +264,10 @@ def _scalar(x: Any) -> float:
 
 
 def _binary(m: Importer, c: Call) -> Value:
-    """Add, Sub, Mul, Div, Min, Max, Pow: of two tensors, or of one and a number."""
-    op, a, b = c.node.op_type, c.get(0), c.get(1)
+    """Add, Sub, Mul, Div, Pow: of two tensors, or of one and a number."""
+    if len(c.inputs) != 2:
+        raise Unsupported(f"has {len(c.inputs)} inputs, expected 2")
+    op, (a, b) = c.node.op_type, c.inputs
     values = [x for x in (a, b) if isinstance(x, Value)]
     if len(values) == 1:
         if a is MASK or b is MASK:
@@ -280,6 +287,22 @@ def _binary(m: Importer, c: Call) -> Value:
     raise Unsupported("is of two tensors")
 
 
+def _extreme(function: Callable[[Any, Any], Any]) -> Operator:
+    """Max or Min of one tensor and any number of numbers."""
+
+    def operator(m: Importer, c: Call) -> Value:
+        values = [x for x in c.inputs if isinstance(x, Value)]
+        numbers = [_scalar(x) for x in c.inputs if not isinstance(x, Value)]
+        if len(values) != 1:
+            raise Unsupported(f"is of {len(values)} tensors")
+        if not numbers:
+            return values[0]
+        limit = reduce(function, numbers)
+        return m.assembler.apply(values[0], lambda x: function(x, limit), c.name)
+
+    return operator
+
+
 def _per_channel(m: Importer, c: Call, a: Tensor, b: Tensor) -> Value | None:
     x, scale = (a, b) if isinstance(a, Value) else (b, a)
     if not isinstance(x, Value) or not isinstance(scale, np.ndarray) or scale.size < 2:
@@ -296,7 +319,7 @@ def _sum(m: Importer, c: Call) -> Value:
 
 _ARITHMETIC: dict[str, Callable[[Any, Any], Any]] = {
     "Add": np.add, "Sub": np.subtract, "Mul": np.multiply, "Div": np.divide,
-    "Min": np.minimum, "Max": np.maximum, "Pow": np.power,
+    "Pow": np.power,
 }  # fmt: skip
 
 
@@ -479,9 +502,9 @@ OPERATORS: dict[str, Operator] = {
     "Identity": _same,
     "LayerNormalization": _layer_norm,
     "MatMul": _matmul,
-    "Max": _binary,
+    "Max": _extreme(np.maximum),
     "MaxPool": _pool,
-    "Min": _binary,
+    "Min": _extreme(np.minimum),
     "Mul": _binary,
     "Neg": _curve(np.negative),
     "Pad": _pad,

@@ -367,14 +367,29 @@ VIEWS = frozenset(_ALIASES.split())
 IN_PLACE = (operator.iadd, operator.isub, operator.imul, operator.itruediv)
 
 
+# Where the functions of the tables live: another `add` may be anything.
+_HOMES = (
+    "_operator", "builtins", "math", "torch", "torch._jit_internal", "torch.functional",
+    "torch.nn.functional", "torchvision.ops.stochastic_depth",
+)  # fmt: skip
+
+
+def _is_known(function: Any) -> bool:
+    """Whether a function is PyTorch's or Python's own."""
+    module = str(getattr(function, "__module__", ""))
+    return module in _HOMES or f"{module}.".startswith("torch._C.")
+
+
 def find(node: Any, module: Any) -> tuple[str, Handler | None]:
     """What a node is called in the tables, and what it becomes."""
     if node.op == "call_module":
         name = type(module).__name__
-        is_torch = type(module).__module__.startswith("torch.nn")
+        is_torch = type(module).__module__.startswith("torch.nn.modules.")
         return name, MODULES.get(name) if is_torch else None
     target = node.target if node.op == "call_method" else getattr(node.target, "__name__", "")
     name = str(target)
     if name.endswith("_") and not name.endswith("__"):
         name = name[:-1]  # in place
-    return name, (METHODS if node.op == "call_method" else FUNCTIONALS).get(name)
+    if node.op == "call_method":
+        return name, METHODS.get(name)
+    return name, FUNCTIONALS.get(name) if _is_known(node.target) else None
