@@ -14,7 +14,6 @@ See README.md in this folder for the columns of results/bench_joint.csv.
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 import time
 from dataclasses import dataclass
@@ -26,7 +25,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from bench_scores import SWEET, Data, bench_archs, difference, make_data
-from record import append, commit, machine, now, starting_load
+from record import append, busy_seconds, commit, machine, now, starting_load
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -129,16 +128,6 @@ def timed(run: Callable[[], list[float]]) -> Timed:
     cpu, wall = time.process_time(), time.perf_counter()
     values = run()
     return Timed(time.perf_counter() - wall, time.process_time() - cpu, values)
-
-
-def busy_seconds() -> float:
-    """Seconds that all processors together have worked since the machine started; nan elsewhere."""
-    try:
-        cells = Path("/proc/stat").read_text(encoding="utf-8").split("\n", 1)[0].split()[1:]
-        user, nice, system, _, _, irq, soft, steal = map(int, cells[:8])
-        return (user + nice + system + irq + soft + steal) / os.sysconf("SC_CLK_TCK")
-    except (OSError, ValueError):
-        return float("nan")
 
 
 def together(parts: Sequence[Timed]) -> Timed:

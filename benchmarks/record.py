@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
-__all__ = ["append", "commit", "machine", "now", "starting_load"]
+__all__ = ["append", "busy_seconds", "commit", "machine", "now", "starting_load"]
 
 
 def now() -> str:
@@ -54,6 +54,16 @@ def starting_load() -> float:
     if load > 0.5:
         print(f"warning: load {load:.1f} before the start, times will mislead", file=sys.stderr)
     return load
+
+
+def busy_seconds() -> float:
+    """Seconds that all processors together have worked since the machine started; nan elsewhere."""
+    try:
+        cells = Path("/proc/stat").read_text(encoding="utf-8").split("\n", 1)[0].split()[1:]
+        user, nice, system, _, _, irq, soft, steal = map(int, cells[:8])
+        return (user + nice + system + irq + soft + steal) / os.sysconf("SC_CLK_TCK")
+    except (OSError, ValueError):
+        return float("nan")
 
 
 def append(path: Path, row: DataclassInstance) -> None:
