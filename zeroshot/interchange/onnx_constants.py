@@ -176,7 +176,8 @@ def _joint(*shapes: Sequence[int]) -> int:
 
 
 def _picked(xs: Sequence[Any], a: Attributes) -> int:
-    shape, axis = tuple(xs[0].shape), int(a.get("axis", 0))
+    shape: tuple[int, ...] = tuple(xs[0].shape)
+    axis = int(a.get("axis", 0))
     return int(xs[1].size) * math.prod(shape[:axis] + shape[axis:][1:])
 
 
