@@ -12,6 +12,17 @@ zs_node_name zs_named(const char *format, ...) {
     return n;
 }
 
+zs_window zs_square(int size, int stride) { return (zs_window){size, size, stride, stride, size / 2, size / 2, 1, 1}; }
+
+int zs_add_window_conv(zs_builder *b, const char *name, int x, int K, zs_window window, int groups, bool bias) {
+    zs_attrs attrs = zs_attrs_default();
+    attrs.K = K;
+    attrs.window = window;
+    attrs.groups = groups;
+    attrs.bias = bias;
+    return zs_builder_add(b, ZS_OP_CONV2D, name, 1, &x, NULL, &attrs);
+}
+
 static int add_pool(zs_builder *b, zs_op_kind op, const char *name, int x, int size, int stride, int pad) {
     zs_attrs attrs = zs_attrs_default();
     attrs.window = (zs_window){size, size, stride, stride, pad, pad, 1, 1};

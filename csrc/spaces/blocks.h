@@ -11,6 +11,10 @@ typedef struct zs_node_name {
 
 ZS_PRINTF(1, 2) zs_node_name zs_named(const char *format, ...);
 
+/* size x size, padded so that stride 1 keeps the map. */
+zs_window zs_square(int size, int stride);
+/* As zs_add_conv, of any window, with groups and maybe a bias. */
+int zs_add_window_conv(zs_builder *b, const char *name, int x, int K, zs_window window, int groups, bool bias);
 /* Padding is not counted by an average, and minus infinity for a maximum. */
 int zs_add_avg_pool(zs_builder *b, const char *name, int x, int size, int stride, int pad);
 int zs_add_max_pool(zs_builder *b, const char *name, int x, int size, int stride, int pad);

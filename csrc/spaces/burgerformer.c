@@ -1,17 +1,16 @@
-/* The space of BurgerFormer (Yang et al., "Searching for BurgerFormer with Micro-Meso-Macro Space Design", ICML 2022): four
-   stages, each of `depth` equal blocks of three sub-blocks, bread, meat and bread.
+/* The space of BurgerFormer (Yang et al., "Searching for BurgerFormer with Micro-Meso-Macro Space Design", ICML 2022):
+   four stages, each of `depth` equal blocks of three sub-blocks, bread, meat and bread.
 
        2,32,4:skip-GN-dwise_3x3-skip-gelu/skip-skip-skip-skip-skip/skip-skip-avgpool-LN-silu:1,1,1:1,1,1 ; ...
 
-   depth,width,ratio : act0-norm1-op2-norm3-act4 of the sub-blocks : residuals 0->1, 1->2, 2->3 : layer scales. Where the op
-   is skip, so is everything; else one of the two norms is. A bread without op has neither residual nor layer scale, all
-   others have both, so that a path of residuals goes through every block.
+   depth,width,ratio : act0-norm1-op2-norm3-act4 of the sub-blocks : residuals 0->1, 1->2, 2->3 : layer scales. Where
+   the op is skip, so is everything; else one of the two norms is. A bread without op has neither residual nor layer
+   scale, all others have both, so that a path of residuals goes through every block.
 
    genes, for each stage: depth; width; ratio; the numbers of the three micro strings: 0 where all is skip, else
    1 + ((op 6 + place of the norm 3 + norm) 4 + act), each counted from 0 without skip but act, where skip is 0. */
 #include "spaces/burgerformer.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 
 enum {
@@ -86,19 +85,6 @@ static bool is_passed(int sub, int micro) { return !is_meat(sub) && micro == 0; 
 
 /* --- text -------------------------------------------------------------------------------------------------------- */
 
-typedef struct wanted {
-    char text[160];
-} wanted;
-
-ZS_PRINTF(1, 2) static wanted want(const char *format, ...) {
-    wanted w;
-    va_list args;
-    va_start(args, format);
-    vsnprintf(w.text, sizeof w.text, format, args);
-    va_end(args);
-    return w;
-}
-
 /* Messages count stages and sub-blocks from 1, and are put together when one is needed, but for words. */
 static bool took(zs_reader *r, char c) {
     const bool is_next = r->at < r->len && r->text[r->at] == c;
@@ -106,13 +92,14 @@ static bool took(zs_reader *r, char c) {
     return is_next;
 }
 
-static bool fails(zs_reader *r, size_t at, wanted w) { return zs_read_fail(r, at, w.text) == ZS_OK; }
+static bool fails(zs_reader *r, size_t at, zs_expected_text w) { return zs_read_fail(r, at, w.text) == ZS_OK; }
 
 static bool read_macro(zs_reader *r, int stage, int *genes) {
     for (int i = 0; i < 3; i++) {
         const choices *const c = &MACROS[stage][i];
-        if (i > 0 && !took(r, ',')) return fails(r, r->at, want("',' and the %s of stage %d", c->name, stage + 1));
-        const wanted w = want("the %s of stage %d (%s)", c->name, stage + 1, c->listed);
+        if (i > 0 && !took(r, ','))
+            return fails(r, r->at, zs_expected("',' and the %s of stage %d", c->name, stage + 1));
+        const zs_expected_text w = zs_expected("the %s of stage %d (%s)", c->name, stage + 1, c->listed);
         const int at = zs_read_word(r, c->n, c->text, w.text);
         if (at < 0) return false;
         genes[i] = c->value[at];
@@ -144,9 +131,10 @@ static bool read_micro(zs_reader *r, int stage, int sub, int *micro) {
     for (int i = 0; i < N_FIELDS; i++) {
         const char *const name = fields[i].name;
         if (i > 0 && !took(r, '-'))
-            return fails(r, r->at, want("'-' and the %s of sub-block %d of stage %d", name, sub + 1, stage + 1));
+            return fails(r, r->at, zs_expected("'-' and the %s of sub-block %d of stage %d", name, sub + 1, stage + 1));
         at[i] = r->at;
-        const wanted w = want("the %s of sub-block %d of stage %d (%s)", name, sub + 1, stage + 1, fields[i].listed);
+        const zs_expected_text w =
+            zs_expected("the %s of sub-block %d of stage %d (%s)", name, sub + 1, stage + 1, fields[i].listed);
         value[i] = zs_read_word(r, fields[i].n, fields[i].words, w.text);
         if (value[i] < 0) return false;
     }
@@ -154,12 +142,12 @@ static bool read_micro(zs_reader *r, int stage, int sub, int *micro) {
     for (int i = NORM1; is_skip && i < N_FIELDS; i++)
         if (value[i] != 0)
             return fails(r, at[i],
-                         want("skip as the %s of sub-block %d of stage %d, whose op2 is skip", fields[i].name, sub + 1,
-                              stage + 1));
+                         zs_expected("skip as the %s of sub-block %d of stage %d, whose op2 is skip", fields[i].name,
+                                     sub + 1, stage + 1));
     if (!is_skip && (value[NORM1] == 0) == (value[NORM3] == 0))
         return fails(r, at[NORM3],
-                     want("%s as the norm3 of sub-block %d of stage %d, whose norm1 is %s",
-                          value[NORM1] ? "skip" : "BN, GN or LN", sub + 1, stage + 1, NORMS[value[NORM1]]));
+                     zs_expected("%s as the norm3 of sub-block %d of stage %d, whose norm1 is %s",
+                                 value[NORM1] ? "skip" : "BN, GN or LN", sub + 1, stage + 1, NORMS[value[NORM1]]));
     const zs_burger_sub s = {(zs_burger_op)value[OP2], (zs_burger_norm)value[NORM1], (zs_burger_norm)value[NORM3],
                              (zs_burger_act)value[ACT4]};
     *micro = micro_of(&s);
@@ -172,10 +160,11 @@ static bool read_flags(zs_reader *r, int stage, const char *what, const int *mic
         const char flag = is_passed(j, micros[j]) ? '0' : '1';
         const char *const why = flag == '0' ? "whose op2 is skip" : is_meat(j) ? "which is meat" : "which has an op2";
         if (j > 0 && !took(r, ','))
-            return fails(r, r->at, want("',' and the %s of sub-block %d of stage %d", what, j + 1, stage + 1));
+            return fails(r, r->at, zs_expected("',' and the %s of sub-block %d of stage %d", what, j + 1, stage + 1));
         if (!took(r, flag))
-            return fails(r, r->at,
-                         want("%c as the %s of sub-block %d of stage %d, %s", flag, what, j + 1, stage + 1, why));
+            return fails(
+                r, r->at,
+                zs_expected("%c as the %s of sub-block %d of stage %d, %s", flag, what, j + 1, stage + 1, why));
     }
     return true;
 }
@@ -185,12 +174,12 @@ static bool read_stage(zs_reader *r, int stage, int *genes) {
     int *const micros = genes + 3;
     for (int j = 0; j < ZS_BURGER_SUBS; j++) {
         const char c = j ? '/' : ':';
-        if (!took(r, c)) return fails(r, r->at, want("'%c' and sub-block %d of stage %d", c, j + 1, stage + 1));
+        if (!took(r, c)) return fails(r, r->at, zs_expected("'%c' and sub-block %d of stage %d", c, j + 1, stage + 1));
         if (!read_micro(r, stage, j, &micros[j])) return false;
     }
     static const char *const FLAGS[2] = {"residual", "layer scale"};
     for (int i = 0; i < 2; i++) {
-        if (!took(r, ':')) return fails(r, r->at, want("':' and the %ss of stage %d", FLAGS[i], stage + 1));
+        if (!took(r, ':')) return fails(r, r->at, zs_expected("':' and the %ss of stage %d", FLAGS[i], stage + 1));
         if (!read_flags(r, stage, FLAGS[i], micros)) return false;
     }
     return true;
@@ -199,7 +188,8 @@ static bool read_stage(zs_reader *r, int stage, int *genes) {
 static zs_status burgerformer_parse(const char *text, size_t len, int *genes, zs_error *err) {
     zs_reader r = {text, len, 0, err};
     for (int i = 0; i < ZS_BURGER_STAGES; i++) {
-        if (i > 0 && !zs_read_literal(&r, " ; ", want("' ; ' and stage %d of 4", i + 1).text)) return err->status;
+        if (i > 0 && !zs_read_literal(&r, " ; ", zs_expected("' ; ' and stage %d of 4", i + 1).text))
+            return err->status;
         if (!read_stage(&r, i, genes + i * STAGE_GENES)) return err->status;
     }
     return zs_read_end(&r) ? ZS_OK : err->status;

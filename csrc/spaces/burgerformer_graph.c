@@ -3,8 +3,8 @@
        stem: conv 3x3 to 24, stride 2 | two of them, stride 1, the first one's output added | conv 3x3 to w1, stride 2
        stages of blocks, a conv 3x3 of stride 2 and a group norm between them | group norm, global pool, linear
 
-   Convolutions of the stem but its last one have no bias, and batch norm and ReLU behind them; all others have a bias. In
-   a block
+   Convolutions of the stem but its last one have no bias, and batch norm and ReLU behind them; all others have a bias.
+   In a block
 
        o_i = scale_i sub_i(o_{i-1}) + o_{i-1}
 
@@ -34,16 +34,6 @@ typedef struct sub_builder {
 
 static int add_group_norm(zs_builder *b, const char *name, int x) {
     return zs_add_simple(b, ZS_OP_GROUP_NORM, name, x);
-}
-
-/* With a bias; groups = channels where it is depthwise. */
-static int add_conv(zs_builder *b, const char *name, int x, int K, int size, int stride, int groups) {
-    zs_attrs attrs = zs_attrs_default();
-    attrs.K = K;
-    attrs.groups = groups;
-    attrs.bias = true;
-    attrs.window = (zs_window){size, size, stride, stride, size / 2, size / 2, 1, 1};
-    return zs_builder_add(b, ZS_OP_CONV2D, name, 1, &x, NULL, &attrs);
 }
 
 static int add_linear(zs_builder *b, const char *name, int x, int K, bool bias) {
@@ -107,8 +97,8 @@ static int add_spatial_mlp(const sub_builder *s, int x) {
 static int add_op(const sub_builder *s, int x, zs_burger_op op) {
     const int C = zs_builder_shape(s->b, x).C;
     switch (op) {
-    case ZS_BURGER_DWISE_3X3: return add_conv(s->b, N("op2"), x, C, 3, 1, C);
-    case ZS_BURGER_CONV_1X1: return add_conv(s->b, N("op2"), x, C, 1, 1, 1);
+    case ZS_BURGER_DWISE_3X3: return zs_add_window_conv(s->b, N("op2"), x, C, zs_square(3, 1), C, true);
+    case ZS_BURGER_CONV_1X1: return zs_add_window_conv(s->b, N("op2"), x, C, zs_square(1, 1), 1, true);
     case ZS_BURGER_AVGPOOL: {
         const int pool = zs_add_avg_pool(s->b, N("op2.pool"), x, 3, 1, 1);
         return zs_builder_add(s->b, ZS_OP_ADD, N("op2"), 2, (const int[]){pool, x}, (const double[]){1.0, -1.0}, NULL);
@@ -134,12 +124,12 @@ static int add_micro(const sub_builder *s, int x, const zs_burger_sub *sub) {
 static int add_meat(const sub_builder *s, int x, const zs_burger_sub *sub, int ratio, int turn) {
     const int w = zs_builder_shape(s->b, x).C;
     x = add_group_norm(s->b, N("norm"), x);
-    x = add_conv(s->b, N("expand"), x, ratio * w, 1, 1, 1);
+    x = zs_add_window_conv(s->b, N("expand"), x, ratio * w, zs_square(1, 1), 1, true);
     x = zs_add_simple(s->b, ZS_OP_GELU, N("gelu"), x);
     zs_builder_set_turn(s->b, turn + 1);
     x = add_micro(s, x, sub);
     zs_builder_set_turn(s->b, turn);
-    x = add_conv(s->b, N("shrink"), x, w, 1, 1, 1);
+    x = zs_add_window_conv(s->b, N("shrink"), x, w, zs_square(1, 1), 1, true);
     zs_builder_set_turn(s->b, turn + 2);
     return x;
 }
@@ -172,7 +162,7 @@ static int add_stem(zs_builder *b, int K) {
     const int x1 = add_conv_bn_relu(b, 1, 0, 2);
     const int x3 = add_conv_bn_relu(b, 3, add_conv_bn_relu(b, 2, x1, 1), 1);
     const int sum = zs_add_sum(b, "stem.sum", 2, (const int[]){x3, x1});
-    return add_conv(b, "stem.proj", sum, K, 3, 2, 1);
+    return zs_add_window_conv(b, "stem.proj", sum, K, zs_square(3, 2), 1, true);
 }
 
 zs_status zs_burger_build(const int *genes, const zs_space_args *args, zs_graph **graph, zs_error *err) {
@@ -188,7 +178,7 @@ zs_status zs_burger_build(const int *genes, const zs_space_args *args, zs_graph 
     zs_builder_set_feature(b, x);
     for (int i = 0; i < ZS_BURGER_STAGES; i++) {
         if (i > 0) {
-            x = add_conv(b, zs_named("down%d.conv", i).text, x, stages[i].width, 3, 2, 1);
+            x = zs_add_window_conv(b, zs_named("down%d.conv", i).text, x, stages[i].width, zs_square(3, 2), 1, true);
             x = add_group_norm(b, zs_named("down%d.norm", i).text, x);
         }
         for (int j = 0; j < stages[i].depth; j++) {

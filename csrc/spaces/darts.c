@@ -1,6 +1,6 @@
-/* DARTS (Liu, Simonyan and Yang, ICLR 2019): two cells of four nodes, the text of genotype.h with all nodes concatenated.
-   A node reads two states that differ; no operation is `none`. Networks: darts_cells.h; 36 channels and 20 cells, as DARTS
-   trains what it found, and with ZS_BUILDER_IMAGENET the one for ImageNet (48 and 14 there).
+/* DARTS (Liu, Simonyan and Yang, ICLR 2019): two cells of four nodes, the text of genotype.h with all nodes
+   concatenated. A node reads two states that differ; no operation is `none`. Networks: darts_cells.h; 36 channels and
+   20 cells, as DARTS trains what it found, and with ZS_BUILDER_IMAGENET the one for ImageNet (48 and 14 there).
 
    genes: 8 times operation and source of the normal cell, the same of the reduction cell. */
 #include "spaces/darts_cells.h"

@@ -43,14 +43,6 @@ static int add_bn(zs_builder *b, const char *name, int x, bool affine) {
     return zs_builder_add(b, ZS_OP_BATCH_NORM, name, 1, &x, NULL, &attrs);
 }
 
-static int add_conv(zs_builder *b, const char *name, int x, int K, int groups, zs_window window) {
-    zs_attrs attrs = zs_attrs_default();
-    attrs.K = K;
-    attrs.groups = groups;
-    attrs.window = window;
-    return zs_builder_add(b, ZS_OP_CONV2D, name, 1, &x, NULL, &attrs);
-}
-
 static int add_relu_conv_bn(zs_builder *b, const char *prefix, int x, int K, int size, int stride, bool affine) {
     x = zs_add_simple(b, ZS_OP_RELU, N("%.40s.relu", prefix), x);
     x = zs_add_conv(b, N("%.40s.conv", prefix), x, K, size, stride);
@@ -64,7 +56,8 @@ static int add_separable(zs_builder *b, const char *prefix, zs_cell_op op, int x
         const int s = i == 0 ? stride : 1;
         const char *suffix = OPS[op].times == 1 ? "" : i == 0 ? "_a" : "_b";
         x = zs_add_simple(b, ZS_OP_RELU, N("%.40s.relu%s", prefix, suffix), x);
-        x = add_conv(b, N("%.40s.depth%s", prefix, suffix), x, C, C, (zs_window){size, size, s, s, pad, pad, dil, dil});
+        const zs_window window = {size, size, s, s, pad, pad, dil, dil};
+        x = zs_add_window_conv(b, N("%.40s.depth%s", prefix, suffix), x, C, window, C, false);
         x = zs_add_conv(b, N("%.40s.point%s", prefix, suffix), x, C, 1, 1);
         x = add_bn(b, N("%.40s.bn%s", prefix, suffix), x, affine);
     }
@@ -75,8 +68,9 @@ static int add_separable(zs_builder *b, const char *prefix, zs_cell_op op, int x
 static int add_row_column(zs_builder *b, const char *prefix, int size, int x, int stride, bool affine) {
     const int C = zs_builder_shape(b, x).C, pad = size / 2;
     x = zs_add_simple(b, ZS_OP_RELU, N("%.40s.relu", prefix), x);
-    x = add_conv(b, N("%.40s.row", prefix), x, C, 1, (zs_window){1, size, 1, stride, 0, pad, 1, 1});
-    x = add_conv(b, N("%.40s.column", prefix), x, C, 1, (zs_window){size, 1, stride, 1, pad, 0, 1, 1});
+    const zs_window row = {1, size, 1, stride, 0, pad, 1, 1}, column = {size, 1, stride, 1, pad, 0, 1, 1};
+    x = zs_add_window_conv(b, N("%.40s.row", prefix), x, C, row, 1, false);
+    x = zs_add_window_conv(b, N("%.40s.column", prefix), x, C, column, 1, false);
     return add_bn(b, N("%.40s.bn", prefix), x, affine);
 }
 
@@ -97,9 +91,9 @@ static int add_zero(zs_builder *b, const char *name, int x, int stride) {
 int zs_add_factorized_reduce(zs_builder *b, const char *prefix, int x, int K, bool affine) {
     const zs_window point = {1, 1, 2, 2, 0, 0, 1, 1};
     x = zs_add_simple(b, ZS_OP_RELU, N("%.40s.relu", prefix), x);
-    const int even = add_conv(b, N("%.40s.conv_a", prefix), x, K / 2, 1, point);
+    const int even = zs_add_window_conv(b, N("%.40s.conv_a", prefix), x, K / 2, point, 1, false);
     x = zs_add_simple(b, ZS_OP_SHIFT, N("%.40s.shift", prefix), x);
-    const int odd = add_conv(b, N("%.40s.conv_b", prefix), x, K - K / 2, 1, point);
+    const int odd = zs_add_window_conv(b, N("%.40s.conv_b", prefix), x, K - K / 2, point, 1, false);
     x = zs_builder_add(b, ZS_OP_CONCAT, N("%.40s.concat", prefix), 2, (const int[]){even, odd}, NULL, NULL);
     return add_bn(b, N("%.40s.bn", prefix), x, affine);
 }

@@ -2,11 +2,12 @@
 
        stem 3x3 to 3C, BN | L cells, those at L/3 and 2L/3 halve the map and double the width | global pool, linear
 
-   A cell reads the outputs s0, s1 of the two before it (the stem's twice, at the start), each brought to its own width by
-   ReLU, 1x1 convolution, BN; s0 by a factorized reduction where its map is still twice as large. Operations of a reduction
-   cell that read one of these have stride 2.
+   A cell reads the outputs s0, s1 of the two before it (the stem's twice, at the start), each brought to its own width
+   by ReLU, 1x1 convolution, BN; s0 by a factorized reduction where its map is still twice as large. Operations of a
+   reduction cell that read one of these have stride 2.
 
-   The network for ImageNet has another stem, of three convolutions of stride 2: the first cell's s0 is of H/4, s1 of H/8. */
+   The network for ImageNet has another stem, of three convolutions of stride 2: the first cell's s0 is of H/4, s1 of
+   H/8. */
 #ifndef ZS_SPACES_DARTS_CELLS_H
 #define ZS_SPACES_DARTS_CELLS_H
 
@@ -43,8 +44,8 @@ typedef struct zs_cell_style {
 
 /* From x, of any width, to the same width; nodes <prefix>.<part>. */
 int zs_add_cell_op(zs_builder *b, const char *prefix, zs_cell_op op, int x, int stride, zs_cell_style style);
-/* ReLU, then side by side a 1x1 convolution of stride 2 to K/2 channels and one to the rest, which reads the map shifted by
-   a pixel, BN. The map has even sizes, and K is at least 2. */
+/* ReLU, then side by side a 1x1 convolution of stride 2 to K/2 channels and one to the rest, which reads the map
+   shifted by a pixel, BN. The map has even sizes, and K is at least 2. */
 int zs_add_factorized_reduce(zs_builder *b, const char *prefix, int x, int K, bool affine);
 /* What brings an input of a cell to its width K. */
 int zs_add_cell_input(zs_builder *b, const char *prefix, int x, int K, bool halve, bool affine);

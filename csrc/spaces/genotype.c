@@ -64,19 +64,6 @@ zs_status zs_genotype_check(const zs_genotype_rules *rules, const int *genes, zs
 
 /* --- reading ----------------------------------------------------------------------------------------------------- */
 
-typedef struct expected_text {
-    char text[256];
-} expected_text;
-
-ZS_PRINTF(1, 2) static expected_text expected(const char *format, ...) {
-    expected_text e;
-    va_list args;
-    va_start(args, format);
-    vsnprintf(e.text, sizeof e.text, format, args);
-    va_end(args);
-    return e;
-}
-
 static char next(zs_reader *r) { /* the first byte of the next token; 0 at the end and for a NUL, which starts none */
     while (r->at < r->len && (r->text[r->at] == ' ' || (r->text[r->at] >= '\t' && r->text[r->at] <= '\r'))) r->at++;
     return r->at < r->len ? r->text[r->at] : '\0';
@@ -105,15 +92,13 @@ static bool read_closing(zs_reader *r, char closing, const char *what) {
 
 static int read_op(zs_reader *r, const zs_genotype_rules *rules) {
     const char *words[ZS_N_CELL_OPS];
-    char what[256];
-    size_t at = (size_t)snprintf(what, sizeof what, "an operation");
+    char what[32 * ZS_N_CELL_OPS];
+    size_t at = zs_put(what, sizeof what, 0, "an operation");
     for (int i = 0; i < rules->n_ops; i++) {
         words[i] = zs_cell_op_name(rules->ops[i]);
-        at += (size_t)snprintf(what + at, sizeof what - at, "%s%s", i == 0 ? " (" : ", ", words[i]);
-        ZS_ASSERT(at < sizeof what - 1);
+        at = zs_put(what, sizeof what, at, "%s%s", i == 0 ? " (" : ", ", words[i]);
     }
-    what[at] = ')';
-    what[at + 1] = '\0';
+    zs_put(what, sizeof what, at, ")");
     const char quote = next(r) == '"' ? '"' : '\'';
     if (!zs_read_char(r, quote, "a quoted operation")) return -1;
     const int op = zs_read_word(r, rules->n_ops, words, what);
@@ -129,28 +114,29 @@ static bool read_pair(zs_reader *r, const zs_genotype_rules *rules, int i, int *
     if (genes[0] < 0 || !read_token(r, ',', "',' and a source")) return false;
     next(r);
     const size_t at = r->at;
-    genes[1] = zs_read_digit(r, node, expected("a source of node %d (0 to %d)", node, node - 1).text);
+    genes[1] = zs_read_digit(r, node, zs_expected("a source of node %d (0 to %d)", node, node - 1).text);
     if (genes[1] < 0) return false;
     if (rules->two_sources && i % 2 == 1 && genes[1] == genes[-1])
-        return zs_read_fail(r, at, expected("a second source of node %d, other than %d", node, genes[1]).text) == ZS_OK;
+        return zs_read_fail(r, at, zs_expected("a second source of node %d, other than %d", node, genes[1]).text) ==
+               ZS_OK;
     return read_closing(r, closing, "the end of a pair after its source");
 }
 
 static bool read_pairs(zs_reader *r, const zs_genotype_rules *rules, const char *cell, int *genes) {
     const int n = 2 * rules->n_nodes;
-    const char closing = read_opening(r, expected("'[' and %d pairs of the %s cell", n, cell).text);
+    const char closing = read_opening(r, zs_expected("'[' and %d pairs of the %s cell", n, cell).text);
     if (!closing) return false;
     for (int i = 0; i < n; i++) {
-        if (i > 0 && !read_token(r, ',', expected("',' and pair %d of %d", i + 1, n).text)) return false;
+        if (i > 0 && !read_token(r, ',', zs_expected("',' and pair %d of %d", i + 1, n).text)) return false;
         if (!read_pair(r, rules, i, genes + 2 * i)) return false;
     }
-    return read_closing(r, closing, expected("the end of the list after %d pairs", n).text);
+    return read_closing(r, closing, zs_expected("the end of the list after %d pairs", n).text);
 }
 
 static int read_node(zs_reader *r, int least, int most) {
     next(r);
     const size_t at = r->at;
-    const expected_text what = expected("a node (%d to %d, ascending)", least, most);
+    const zs_expected_text what = zs_expected("a node (%d to %d, ascending)", least, most);
     const int node = zs_read_digit(r, most + 1, what.text);
     if (node < 0 || node >= least) return node;
     zs_read_fail(r, at, what.text);
@@ -201,7 +187,7 @@ static bool read_concat(zs_reader *r, const zs_genotype_rules *rules, const char
 static bool read_name(zs_reader *r, const char *name, bool named) {
     next(r);
     if (!named) return true;
-    const expected_text what = expected("'%s='", name);
+    const zs_expected_text what = zs_expected("'%s='", name);
     return zs_read_literal(r, name, what.text) && read_token(r, '=', what.text);
 }
 

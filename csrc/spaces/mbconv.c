@@ -5,9 +5,9 @@
 
        stem=32;last=1280;k3e1:16s1 k5e3:32s2 k3e3:32s1 skip ... k7e6:320s1
 
-   Strings of timm (r repeats, of which the first has the stride; ds is a block without a convolution that expands), as for
-   networks that are trained anew with squeeze and excitation and Swish: batch norms of eps 1e-5. Stages are split by
-   " | ". Written anew, a stage begins where the width changes or the stride is 2, and equal blocks are one of r > 1.
+   Strings of timm (r repeats, of which the first has the stride; ds is a block without a convolution that expands), as
+   for networks that are trained anew with squeeze and excitation and Swish: batch norms of eps 1e-5. Stages are split
+   by " | ". Written anew, a stage begins where the width changes or the stride is 2, and equal blocks are one of r > 1.
 
        stem=32;last=1280;act=swish;ds_r1_k3_s1_c16_se0.25 | ir_r1_k5_s2_e3_c24_se0.25,ir_r2_k3_s1_e6_c24_se0.25 | ...
 
@@ -40,24 +40,14 @@ static bool is_equal(zs_mbconv a, zs_mbconv b) {
 
 /* --- reading ----------------------------------------------------------------------------------------------------- */
 
-/* A number from min to max without leading zeros; -1 and an error. */
 static int read_number(zs_reader *r, const char *what, int min, int max) {
-    char expected[64];
-    snprintf(expected, sizeof expected, "%s, %d to %d", what, min, max);
-    const size_t at = r->at;
-    int value = 0;
-    while (r->at < r->len && r->text[r->at] >= '0' && r->text[r->at] <= '9' && value <= max)
-        value = 10 * value + (r->text[r->at++] - '0');
-    if (r->at > at && r->text[at] != '0' && value >= min && value <= max) return value;
-    zs_read_fail(r, at, expected);
-    return -1;
+    return zs_read_number(r, min, max, zs_expected("%s, %d to %d", what, min, max).text);
 }
 
-/* What follows `literal`, as read_number. */
+/* What follows `literal`. */
 static int read_field(zs_reader *r, const char *literal, const char *what, int min, int max) {
-    char expected[64];
-    snprintf(expected, sizeof expected, "'%s' and %s", literal, what);
-    return zs_read_literal(r, literal, expected) ? read_number(r, what, min, max) : -1;
+    const zs_expected_text expected = zs_expected("'%s' and %s", literal, what);
+    return zs_read_literal(r, literal, expected.text) ? read_number(r, what, min, max) : -1;
 }
 
 static bool read_kernel(zs_reader *r, const char *literal, zs_mbconv *block) {
@@ -66,11 +56,6 @@ static bool read_kernel(zs_reader *r, const char *literal, zs_mbconv *block) {
     if (block->kernel < 0) return false;
     if (block->kernel % 2 == 0) zs_read_fail(r, at, "an odd kernel, 1 to 15");
     return block->kernel % 2 != 0;
-}
-
-static bool starts_with(const zs_reader *r, const char *word) {
-    const size_t n = strlen(word);
-    return r->len - r->at >= n && memcmp(r->text + r->at, word, n) == 0;
 }
 
 static bool add_block(zs_reader *r, size_t at, int *genes, zs_mbconv block) {
@@ -83,10 +68,7 @@ static bool add_block(zs_reader *r, size_t at, int *genes, zs_mbconv block) {
 static bool read_published_block(zs_reader *r, int *genes) {
     const size_t at = r->at;
     zs_mbconv block = {0};
-    if (starts_with(r, "skip")) {
-        r->at += 4;
-        return add_block(r, at, genes, block);
-    }
+    if (zs_read_if(r, "skip")) return add_block(r, at, genes, block);
     if (!read_kernel(r, "k", &block)) return false;
     block.expansion = read_field(r, "e", "an expansion", 1, MAX_EXPANSION);
     if (block.expansion < 0) return false;
@@ -108,23 +90,21 @@ static bool read_published(zs_reader *r, int *genes) {
 /* ir_r1_k5_s2_e3_c24_se0.25 or ds_r1_k3_s1_c16 */
 static bool read_string(zs_reader *r, int *genes) {
     const size_t at = r->at;
-    const bool expands = starts_with(r, "ir");
+    const bool expands = zs_read_if(r, "ir");
     zs_mbconv block = {0};
-    if (!expands && !starts_with(r, "ds")) return zs_read_fail(r, at, "a block string (ir_... or ds_...)") == ZS_OK;
-    r->at += 2;
+    if (!expands && !zs_read_if(r, "ds")) return zs_read_fail(r, at, "a block string (ir_... or ds_...)") == ZS_OK;
     const int repeats = read_field(r, "_r", "a number of repeats", 1, ZS_MBCONV_BLOCKS);
     if (repeats < 0 || !read_kernel(r, "_k", &block)) return false;
     block.stride = read_field(r, "_s", "a stride", 1, MAX_STRIDE);
     if (block.stride < 0) return false;
     if (expands)
         block.expansion = read_field(r, "_e", "an expansion", 2, MAX_EXPANSION);
-    else if (starts_with(r, "_e") && read_field(r, "_e", "an expansion, which ds has not", 1, 1) < 0)
+    else if (zs_read_if(r, "_e") && read_number(r, "an expansion, which ds has not", 1, 1) < 0)
         return false;
     if (block.expansion < 0) return false;
     block.width = read_field(r, "_c", "a width", 1, ZS_MBCONV_WIDTH);
     if (block.width < 0) return false;
-    if (starts_with(r, "_se")) {
-        r->at += 3;
+    if (zs_read_if(r, "_se")) {
         block.squeeze = zs_mbconv_read_ratio(r);
         if (block.squeeze < 0) return false;
     }
@@ -150,8 +130,7 @@ static zs_status mbconv_parse(const char *text, size_t len, int *genes, zs_error
     if (genes[STEM] < 0) return err->status;
     genes[LAST] = read_field(&r, ";last=", "a width", 1, ZS_MBCONV_WIDTH);
     if (genes[LAST] < 0 || !zs_read_char(&r, ';', "';' and the blocks")) return err->status;
-    if (starts_with(&r, "act=")) {
-        r.at += 4;
+    if (zs_read_if(&r, "act=")) {
         genes[NOTATION] = STRINGS;
         genes[SWISH] = zs_read_word(&r, 2, zs_mbconv_acts, "an activation (relu6 or swish)");
         if (genes[SWISH] < 0 || !zs_read_char(&r, ';', "';' and the blocks")) return err->status;

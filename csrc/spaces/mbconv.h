@@ -8,7 +8,8 @@
        conv 1x1 to its width, BN
 
    plus its input where s = 1 and both are of one width. The first part is missing where e = 0. Squeeze and excitation:
-   spatial mean, conv 1x1 with bias to a share of the block's input channels, act, conv 1x1 with bias, sigmoid, product. */
+   spatial mean, conv 1x1 with bias to a share of the block's input channels, act, conv 1x1 with bias, sigmoid,
+   product. */
 #ifndef ZS_SPACES_MBCONV_H
 #define ZS_SPACES_MBCONV_H
 

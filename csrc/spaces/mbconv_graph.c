@@ -49,21 +49,15 @@ static int add_act(const chain *c, const char *name, int x) {
 
 /* <prefix>.conv, <prefix>.bn and, where it is wanted, <prefix>.act */
 static int add_layer(const chain *c, const char *prefix, int x, int K, int size, int stride, int groups, bool act) {
-    zs_attrs conv = zs_attrs_default(), bn = zs_attrs_default();
-    conv.K = K;
-    conv.groups = groups;
-    conv.window = (zs_window){size, size, stride, stride, size / 2, size / 2, 1, 1};
+    zs_attrs bn = zs_attrs_default();
     bn.eps = c->net->eps;
-    x = zs_builder_add(c->b, ZS_OP_CONV2D, zs_named("%.40s.conv", prefix).text, 1, &x, NULL, &conv);
+    x = zs_add_window_conv(c->b, zs_named("%.40s.conv", prefix).text, x, K, zs_square(size, stride), groups, false);
     x = zs_builder_add(c->b, ZS_OP_BATCH_NORM, zs_named("%.40s.bn", prefix).text, 1, &x, NULL, &bn);
     return act ? add_act(c, zs_named("%.40s.act", prefix).text, x) : x;
 }
 
 static int add_biased_conv(const chain *c, const char *name, int x, int K) {
-    zs_attrs conv = zs_attrs_default();
-    conv.K = K;
-    conv.bias = true;
-    return zs_builder_add(c->b, ZS_OP_CONV2D, name, 1, &x, NULL, &conv);
+    return zs_add_window_conv(c->b, name, x, K, zs_square(1, 1), 1, true);
 }
 
 #define NAME(part) zs_named("block%02d." part, number).text

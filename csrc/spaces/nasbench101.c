@@ -5,18 +5,18 @@
 
        adj=0101/0010/0001/0000;ops=input,conv3x3-bn-relu,conv1x1-bn-relu,output
 
-   adj: the rows of the matrix; row x, column y is 1 where x feeds y. Vertices that are on no path from input to output are
-   removed first, as in the benchmark; the limits hold for what is left.
+   adj: the rows of the matrix; row x, column y is 1 where x feeds y. Vertices that are on no path from input to output
+   are removed first, as in the benchmark; the limits hold for what is left.
 
    genes: vertices; operations of vertices 1 .. 5 (0 where there is none); 21 edges, (x, y) at x + y(y-1)/2.
 
        stem 3x3, BN, ReLU | N modules at C | max pool 2x2, stride 2 | N at 2C | max pool | N at 4C | global pool, linear
 
-   (C = 128, N = 3 in the benchmark; C = 16 in NASWOT's and xi-GSNR's code, our default.) In a module every edge from the
-   input is a projection, 1x1 to the channels of the vertex that it feeds, with BN and ReLU. The k vertices that feed the
-   output share its channels, earlier ones get one of the remainder each; any other has as many as the widest vertex that it
-   feeds. A vertex adds up what it reads, of wider ones the first channels. The output is the concatenation of those k, plus
-   the input's projection if the input feeds it. */
+   (C = 128, N = 3 in the benchmark; C = 16 in NASWOT's and xi-GSNR's code, our default.) In a module every edge from
+   the input is a projection, 1x1 to the channels of the vertex that it feeds, with BN and ReLU. The k vertices that
+   feed the output share its channels, earlier ones get one of the remainder each; any other has as many as the widest
+   vertex that it feeds. A vertex adds up what it reads, of wider ones the first channels. The output is the
+   concatenation of those k, plus the input's projection if the input feeds it. */
 #include "spaces/nasbench101.h"
 
 #include <stdio.h>

@@ -35,12 +35,12 @@ uint32_t zs_nb101_on_paths(int n, const uint32_t *out);
 bool zs_nb101_is_full(int n, uint32_t edges); /* every vertex is on a path */
 
 /* The least module that is equal but for the numbering of vertices: least edges, then least ops of 1, 2, .... Input and
-   output stay. With `keep_order` the vertices that feed the output keep their order, by which the network's channels are
-   dealt out. */
+   output stay. With `keep_order` the vertices that feed the output keep their order, by which the network's channels
+   are dealt out. */
 void zs_nb101_canonical(const zs_nb101_module *m, bool keep_order, zs_nb101_module *out);
 
-/* All modules of n vertices that are their own canonical form (without keep_order), ascending: edges * 3^(n-2) + the ops
-   as digits of base 3, those of vertex 1 first. `codes` holds zs_nb101_count(n). */
+/* All modules of n vertices that are their own canonical form (without keep_order), ascending: edges * 3^(n-2) + the
+   ops as digits of base 3, those of vertex 1 first. `codes` holds zs_nb101_count(n). */
 void zs_nb101_enumerate(int n, int32_t *codes);
 size_t zs_nb101_count(int n); /* 2 <= n <= ZS_NB101_VERTICES */
 

@@ -14,9 +14,9 @@
 
    zero-cost-nas (Abdelfattah et al., ICLR 2021; GradSign's networks too) builds all five operations on every edge of
    every cell, in the order none, avg_pool, 3x3, 1x1, skip, and runs the chosen one: all networks have the same weights,
-   and those of operations that are not chosen get no gradient. Convolutions of its cells have a bias and their batch norm
-   no gamma and beta; stem, residual blocks and head are the same. Where a score asks for a network without batch norms,
-   its residual blocks, which have no switch for that, keep theirs; stem, cells and head lose them. */
+   and those of operations that are not chosen get no gradient. Convolutions of its cells have a bias and their batch
+   norm no gamma and beta; stem, residual blocks and head are the same. Where a score asks for a network without batch
+   norms, its residual blocks, which have no switch for that, keep theirs; stem, cells and head lose them. */
 #include <stdio.h>
 
 #include "spaces/blocks.h"
@@ -101,13 +101,10 @@ static int add_chosen(zs_builder *b, int op, int cell, int source, int node, int
 }
 
 static int add_plain_relu_conv_bn(zs_builder *b, const char *prefix, int x, int K, int size) {
-    zs_attrs conv = zs_attrs_default(), bn = zs_attrs_default();
-    conv.K = K;
-    conv.window = (zs_window){size, size, 1, 1, size / 2, size / 2, 1, 1};
-    conv.bias = true;
+    zs_attrs bn = zs_attrs_default();
     bn.affine = false;
     x = zs_add_simple(b, ZS_OP_RELU, zs_named("%.40s.relu_%dx%d", prefix, size, size).text, x);
-    x = zs_builder_add(b, ZS_OP_CONV2D, zs_named("%.40s.conv_%dx%d", prefix, size, size).text, 1, &x, NULL, &conv);
+    x = zs_add_window_conv(b, zs_named("%.40s.conv_%dx%d", prefix, size, size).text, x, K, zs_square(size, 1), 1, true);
     return zs_builder_add(b, ZS_OP_BATCH_NORM, zs_named("%.40s.bn_%dx%d", prefix, size, size).text, 1, &x, NULL, &bn);
 }
 

@@ -1,6 +1,6 @@
 /* NAS-Bench-301 (Zela, Siems, Zimmer, Lukasik, Keuper and Hutter, ICLR 2022): the genotypes of DARTS, whose genes and
-   text it shares (darts.c), in networks of 32 channels and 8 cells. ZS_BUILDER_NASLIB builds those of NASLib: batch norms
-   in operations have neither gamma nor beta, and one follows each pool. */
+   text it shares (darts.c), in networks of 32 channels and 8 cells. ZS_BUILDER_NASLIB builds those of NASLib: batch
+   norms in operations have neither gamma nor beta, and one follows each pool. */
 #include "spaces/darts_cells.h"
 
 static zs_status nasbench301_parse(const char *text, size_t len, int *genes, zs_error *err) {

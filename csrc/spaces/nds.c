@@ -2,27 +2,19 @@
 
 #include <stdio.h>
 
-/* `name`=number; of as few digits as it takes. */
-static int read_number(zs_reader *r, const char *name, int most) {
-    char what[64];
-    snprintf(what, sizeof what, "'%s=' and a number from 1 to %d", name, most);
-    if (!zs_read_literal(r, name, what) || !zs_read_char(r, '=', what)) return -1;
-    const size_t at = r->at;
-    int value = 0;
-    while (value <= most && r->at < r->len && r->text[r->at] >= '0' && r->text[r->at] <= '9')
-        value = 10 * value + (r->text[r->at++] - '0');
-    if (value < 1 || value > most || r->text[at] == '0') {
-        zs_read_fail(r, at, what);
-        return -1;
-    }
-    return zs_read_char(r, ';', "';' after a number") ? value : -1;
+/* `name`=number; */
+static int read_option(zs_reader *r, const char *name, int most) {
+    const zs_expected_text what = zs_expected("'%s=' and a number from 1 to %d", name, most);
+    if (!zs_read_literal(r, name, what.text) || !zs_read_char(r, '=', what.text)) return -1;
+    const int value = zs_read_number(r, 1, most, what.text);
+    return value > 0 && zs_read_char(r, ';', "';' after a number") ? value : -1;
 }
 
 zs_status zs_nds_parse(const zs_genotype_rules *rules, const char *text, size_t len, int *genes, zs_error *err) {
     zs_reader r = {text, len, 0, err};
-    genes[0] = read_number(&r, "w", ZS_NDS_MAX_WIDTH);
+    genes[0] = read_option(&r, "w", ZS_NDS_MAX_WIDTH);
     if (genes[0] < 0) return err->status;
-    genes[1] = read_number(&r, "d", ZS_NDS_MAX_DEPTH);
+    genes[1] = read_option(&r, "d", ZS_NDS_MAX_DEPTH);
     if (genes[1] < 0) return err->status;
     return zs_genotype_read(&r, rules, genes + 2) && zs_read_end(&r) ? ZS_OK : err->status;
 }

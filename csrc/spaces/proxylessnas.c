@@ -51,32 +51,20 @@ static bool begins_stage(const struct skeleton *s, int layer) {
 
 /* --- text -------------------------------------------------------------------------------------------------------- */
 
-static bool next_is(const zs_reader *r, const char *word) {
-    size_t i = 0;
-    while (word[i] && r->at + i < r->len && r->text[r->at + i] == word[i]) i++;
-    return word[i] == 0;
-}
-
 /* skeleton=..;act=..;se=..; each may be missing; *skeleton is -1 then. */
 static bool read_fields(zs_reader *r, int *skeleton, int *genes) {
     *skeleton = -1;
     genes[SWISH] = genes[SQUEEZE] = 0;
-    if (next_is(r, "skeleton=")) {
-        r->at += sizeof "skeleton=" - 1;
+    if (zs_read_if(r, "skeleton=")) {
         *skeleton = zs_read_word(r, N_SKELETONS, SKELETON_NAMES, "a skeleton (19, 21 or 21wide)");
         if (*skeleton < 0 || !zs_read_char(r, ';', "';' after the skeleton")) return false;
     }
-    if (next_is(r, "act=")) {
-        r->at += sizeof "act=" - 1;
+    if (zs_read_if(r, "act=")) {
         genes[SWISH] = zs_read_word(r, 2, zs_mbconv_acts, "an activation (relu6 or swish)");
         if (genes[SWISH] < 0 || !zs_read_char(r, ';', "';' after the activation")) return false;
     }
-    if (next_is(r, "se=")) {
-        r->at += sizeof "se=" - 1;
-        if (next_is(r, "none"))
-            r->at += sizeof "none" - 1;
-        else
-            genes[SQUEEZE] = zs_mbconv_read_ratio(r);
+    if (zs_read_if(r, "se=")) {
+        if (!zs_read_if(r, "none")) genes[SQUEEZE] = zs_mbconv_read_ratio(r);
         if (genes[SQUEEZE] < 0 || !zs_read_char(r, ';', "';' after the squeeze ratio")) return false;
     }
     return true;
@@ -102,12 +90,11 @@ static zs_status proxylessnas_parse(const char *text, size_t len, int *genes, zs
     } while (n < most && r.at < r.len && zs_read_char(&r, ' ', "' ' and the next choice"));
     if (err->status != ZS_OK) return err->status;
     if (skeleton < 0) skeleton = skeleton_of(n);
-    char expected[64];
     if (skeleton < 0)
-        snprintf(expected, sizeof expected, "' ' and more choices (%d so far, of 19 or 21)", n);
-    else
-        snprintf(expected, sizeof expected, "' ' and more choices (%d so far, of %d)", n, SKELETONS[skeleton].n);
-    if (skeleton < 0 || n < SKELETONS[skeleton].n) return zs_read_fail(&r, r.at, expected);
+        return zs_read_fail(&r, r.at, zs_expected("' ' and more choices (%d so far, of 19 or 21)", n).text);
+    const int wanted = SKELETONS[skeleton].n;
+    if (n < wanted)
+        return zs_read_fail(&r, r.at, zs_expected("' ' and more choices (%d so far, of %d)", n, wanted).text);
     if (!zs_read_end(&r)) return err->status;
     for (int i = 0; i < n; i++)
         if (genes[FIRST_CHOICE + i] == SKIP && begins_stage(&SKELETONS[skeleton], i))

@@ -1,6 +1,7 @@
 /* The list of spaces, the checks and the text reader that they share. */
 #include "spaces/space.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -37,11 +38,10 @@ int zs_space_builder_by_name(const char *name) {
 
 static zs_status builder_check(const zs_space *space, int builder, zs_error *err) {
     if (space->builders >> builder & 1) return ZS_OK;
-    char known[64];
+    char known[32 * ZS_N_BUILDERS];
     size_t at = 0;
     for (int i = 0; i < ZS_N_BUILDERS; i++)
-        if (space->builders >> i & 1)
-            at += (size_t)snprintf(known + at, sizeof known - at, "%s%s", at > 0 ? " or " : "", BUILDERS[i]);
+        if (space->builders >> i & 1) at = zs_put(known, sizeof known, at, "%s%s", at > 0 ? " or " : "", BUILDERS[i]);
     return zs_fail(err, ZS_EINVAL, "builder: expected %s, as nobody else builds networks of %s, got %s", known,
                    space->name, zs_space_builder_name(builder));
 }
@@ -135,8 +135,47 @@ int zs_read_digit(zs_reader *r, int n, const char *expected) {
     return -1;
 }
 
+int zs_read_number(zs_reader *r, int min, int max, const char *expected) {
+    ZS_ASSERT(min >= 0 && max <= 100000000);
+    const size_t at = r->at;
+    int value = 0;
+    while (r->at < r->len && r->text[r->at] >= '0' && r->text[r->at] <= '9' && value <= max)
+        value = 10 * value + (r->text[r->at++] - '0');
+    const size_t n = r->at - at;
+    if (n > 0 && (n == 1 || r->text[at] != '0') && value >= min && value <= max) return value;
+    zs_read_fail(r, at, expected);
+    return -1;
+}
+
+bool zs_read_if(zs_reader *r, const char *word) {
+    const size_t n = strlen(word);
+    if (r->len - r->at < n || memcmp(r->text + r->at, word, n) != 0) return false;
+    r->at += n;
+    return true;
+}
+
 bool zs_read_end(zs_reader *r) {
     if (r->at == r->len) return true;
     zs_read_fail(r, r->at, "the end of the text");
     return false;
+}
+
+/* --- texts ------------------------------------------------------------------------------------------------------- */
+
+zs_expected_text zs_expected(const char *format, ...) {
+    zs_expected_text e;
+    va_list args;
+    va_start(args, format);
+    vsnprintf(e.text, sizeof e.text, format, args);
+    va_end(args);
+    return e;
+}
+
+size_t zs_put(char *out, size_t size, size_t at, const char *format, ...) {
+    ZS_ASSERT(at < size);
+    va_list args;
+    va_start(args, format);
+    const int n = vsnprintf(out + at, size - at, format, args);
+    va_end(args);
+    return n < 0 ? at : (size_t)n < size - at ? at + (size_t)n : size - 1;
 }

@@ -74,7 +74,19 @@ bool zs_read_char(zs_reader *r, char c, const char *expected);
 int zs_read_word(zs_reader *r, int n, const char *const *words, const char *expected); /* the longest [A-Za-z0-9_]* */
 int zs_read_digit(zs_reader *r, int n, const char *expected); /* one of the digits 0 .. n-1, n <= 10 */
 bool zs_read_literal(zs_reader *r, const char *literal, const char *expected);
+/* A number from min (0 or more) to max (at most 10^8) without zeros before it. */
+int zs_read_number(zs_reader *r, int min, int max, const char *expected);
 bool zs_read_end(zs_reader *r);
+bool zs_read_if(zs_reader *r, const char *word); /* whether it stands here, and is taken; no error where it does not */
 zs_status zs_read_fail(zs_reader *r, size_t at, const char *expected);
+
+/* What the calls above expect, where that has to be put together. */
+typedef struct zs_expected_text {
+    char text[256];
+} zs_expected_text;
+
+ZS_PRINTF(1, 2) zs_expected_text zs_expected(const char *format, ...);
+/* Behind out[at], in a text of `size` bytes, which it never leaves; where the text ends then. */
+ZS_PRINTF(4, 5) size_t zs_put(char *out, size_t size, size_t at, const char *format, ...);
 
 #endif

@@ -15,7 +15,6 @@
    All eight operations of every edge have weights, whatever the sets (see super_nasbench201.c). TE-NAS scores C = 1,
    N = 1, depth 2. */
 #include <stdio.h>
-#include <string.h>
 
 #include "spaces/darts_cells.h"
 #include "spaces/op_sets.h"
@@ -39,25 +38,15 @@ static int first_edge(int i) { return i * (i + 3) / 2; }
 
 /* --- text -------------------------------------------------------------------------------------------------------- */
 
-static bool starts(const zs_reader *r, const char *word) {
-    return r->len - r->at >= strlen(word) && memcmp(r->text + r->at, word, strlen(word)) == 0;
-}
-
 /* key=number; if it is there */
 static bool read_option(zs_reader *r, const char *key, int *value) {
-    if (!starts(r, key)) return true;
-    r->at += strlen(key);
-    const size_t at = r->at;
-    int n = 0;
-    while (r->at < r->len && r->at < at + 2 && r->text[r->at] >= '0' && r->text[r->at] <= '9')
-        n = 10 * n + (r->text[r->at++] - '0');
-    if (r->at == at || r->text[at] == '0') return zs_read_fail(r, at, "1 to 99, without zeros before it") == ZS_OK;
-    *value = n;
-    return zs_read_char(r, ';', "';'");
+    if (!zs_read_if(r, key)) return true;
+    *value = zs_read_number(r, 1, MAX_NUMBER, "1 to 99, without zeros before it");
+    return *value > 0 && zs_read_char(r, ';', "';'");
 }
 
-static bool read_cell(zs_reader *r, const char *key, int *sets) {
-    if (!zs_read_literal(r, key, key)) return false;
+static bool read_cell(zs_reader *r, const char *key, const char *expected, int *sets) {
+    if (!zs_read_literal(r, key, expected)) return false;
     for (int i = 0; i < N_NODES; i++) {
         if (i > 0 && !zs_read_char(r, '+', "'+' and the next of four nodes")) return false;
         if (!zs_read_op_sets(r, 2 + i, N_OPS, NAMES, AN_OP, sets + first_edge(i))) return false;
@@ -70,10 +59,11 @@ static zs_status super_darts_parse(const char *text, size_t len, int *genes, zs_
     genes[DEPTH] = 0;
     genes[STEM] = 1;
     if (!read_option(&r, "depth=", &genes[DEPTH]) || !read_option(&r, "stem=", &genes[STEM])) return err->status;
-    genes[AFFINE] = !starts(&r, "affine=");
-    if (!genes[AFFINE] && !zs_read_literal(&r, "affine=0;", "'affine=0;'")) return err->status;
-    if (!read_cell(&r, "normal=", genes + NORMAL) || !zs_read_char(&r, ';', "';' and the reduction cell") ||
-        !read_cell(&r, "reduce=", genes + REDUCE))
+    genes[AFFINE] = !zs_read_if(&r, "affine=");
+    if (!genes[AFFINE] && !zs_read_literal(&r, "0;", "'affine=0;'")) return err->status;
+    static const char START[] = "'normal=', before which may come depth=, stem= and affine=0 in this order";
+    if (!read_cell(&r, "normal=", START, genes + NORMAL) || !zs_read_char(&r, ';', "';' and the reduction cell") ||
+        !read_cell(&r, "reduce=", "'reduce='", genes + REDUCE))
         return err->status;
     return zs_read_end(&r) ? ZS_OK : err->status;
 }

@@ -108,6 +108,7 @@ def test_options_of_darts_round_trip(options: str) -> None:
 
 
 FULL = super_darts.full()
+START = "'normal=', before which may come depth=, stem= and affine=0 in this order"
 MALFORMED = [
     (super_nasbench201, "", 0, "'|' before a term of node 1"),
     (super_nasbench201, "|none~0", 7, "'|' after a source"),
@@ -120,12 +121,14 @@ MALFORMED = [
     (super_nasbench201, "|~0|+|~0|~1|", 12, "'+' and the next of three nodes"),
     (super_nasbench201, "affine=1;|~0|", 7, "'affine=0;'"),
     (super_nasbench201, CELL + "|", len(CELL), "the end of the text"),
-    (super_darts, "", 0, "normal="),
+    (super_darts, "", 0, f"expected {START}, got the end of the text"),
     (super_darts, "depth=0;" + FULL, 6, "1 to 99"),
     (super_darts, "depth=02;" + FULL, 6, "1 to 99"),
-    (super_darts, "depth=100;" + FULL, 8, "';'"),
+    (super_darts, "depth=100;" + FULL, 6, "1 to 99, without zeros before it, got '100'"),
+    (super_darts, "depth=9" + FULL, 7, "';'"),
+    (super_darts, FULL.replace("reduce=", "other="), FULL.index("reduce="), "'reduce=', got 'oth"),
     (super_darts, "stem=;" + FULL, 5, "1 to 99"),
-    (super_darts, "stem=2;depth=2;" + FULL, 7, "normal="),
+    (super_darts, "stem=2;depth=2;" + FULL, 7, f"expected {START}, got 'depth'"),
     (super_darts, "affine=1;" + FULL, 7, "'affine=0;'"),
     (super_darts, FULL.split(";")[0], len(FULL.split(";")[0]), "';' and the reduction cell"),
     (super_darts, FULL.replace("sep_conv_5x5", "nor_conv_1x1", 1), 34, "an operation (none,"),
