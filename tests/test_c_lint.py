@@ -190,6 +190,18 @@ def test_allocator_state_is_what_the_lint_allows() -> None:
         assert set(has_mutable_state("other.c", code)) == allowed
 
 
+def test_lines_have_at_most_120_columns() -> None:
+    folders = [CSRC, ROOT / "benchmarks" / "kernels", ROOT / "tests" / "fuzz"]
+    files = [p for folder in folders for p in folder.rglob("*.[ch]")]
+    long = [
+        f"{path.relative_to(ROOT)}:{number}"
+        for path in files
+        for number, line in enumerate(path.read_text().splitlines(), start=1)
+        if len(line) > 120
+    ]
+    assert long == []
+
+
 def test_include_guards_close_and_differ() -> None:
     opened = re.compile(r"^#ifndef (ZS_\w+_H)\n(?:#define (\w+)$)?", re.M)
     guards = [match for p in HEADERS for match in opened.findall(p.read_text())]

@@ -1,5 +1,5 @@
-/* What checks of kernels on tensors and vectors share: random tensors inside larger buffers, values with NaN, infinities
-   and ties, comparisons with the reference table. */
+/* What checks of kernels on tensors and vectors share: random tensors inside larger buffers, values with NaN,
+   infinities and ties, comparisons with the reference table. */
 #ifndef ZS_BENCH_CASES_H
 #define ZS_BENCH_CASES_H
 

@@ -1,11 +1,11 @@
-/* Kernels on vectors, those that read gradients: each of each table against the reference table, then rates, of weights'
-   copies in and out, too.
+/* Kernels on vectors, those that read gradients: each of each table against the reference table, then rates, of
+   weights' copies in and out, too.
 
        vectors [check|quick|full] [table]
 
-   Checked with NaN, infinities, ties, and tolerances and edges on values. GB/s counts each element read or written once,
-   whatever the caches do. A histogram of 56 edges: 0.2 GB/s by binary search, 5 with comparisons to all edges between a
-   block's extremes (AVX-512, Zen 4, gcc 12). */
+   Checked with NaN, infinities, ties, and tolerances and edges on values. GB/s counts each element read or written
+   once, whatever the caches do. A histogram of 56 edges: 0.2 GB/s by binary search, 5 with comparisons to all edges
+   between a block's extremes (AVX-512, Zen 4, gcc 12). */
 #include "cases.h"
 
 static void check_vectors(const zs_kernels *k, values kind) {

@@ -1,5 +1,5 @@
-/* The only way to make a graph but a dual one (dual.h). Errors stick: after the first failure every call does nothing and returns -1, and
-   finish reports the first failure with its node. Node ids are positive; 0 is the image.
+/* The only way to make a graph but a dual one (dual.h). Errors stick: after the first failure every call does nothing
+   and returns -1, and finish reports the first failure with its node. Node ids are positive; 0 is the image.
 
        zs_builder *b = zs_builder_make((zs_shape){3, 32, 32}, &err);
        int y = zs_add_conv(b, "stem.conv", 0, 16, 3, 1);

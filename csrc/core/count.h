@@ -15,9 +15,9 @@ typedef struct zs_counts {
     int64_t live_macs;
 } zs_counts;
 
-/* Weights count as built, operations as a framework runs them: also where the output is multiplied by zero, but not where
-   nothing on the way to the logits reads it, unless the network says that it runs (zs_builder_set_runs). Fails only
-   (ZS_EINVAL) when a count passes 63 bits. */
+/* Weights count as built, operations as a framework runs them: also where the output is multiplied by zero, but not
+   where nothing on the way to the logits reads it, unless the network says that it runs (zs_builder_set_runs). Fails
+   only (ZS_EINVAL) when a count passes 63 bits. */
 zs_status zs_graph_count(const zs_graph *graph, zs_counts *out, zs_error *err);
 
 #endif

@@ -36,7 +36,7 @@ static void swap_rows(size_t n, double *restrict x, double *restrict y) {
     }
 }
 
-/* Eliminates columns [k0, k1) below the diagonal, in these columns only; rows are exchanged whole. False: a pivot is 0. */
+/* Eliminates columns [k0, k1) below the diagonal, in these alone; rows are exchanged whole. False: a zero pivot. */
 static bool factor_panel(size_t n, double *a, size_t k0, size_t k1, double *log_abs_det) {
     for (size_t k = k0; k < k1; k++) {
         size_t best = k;

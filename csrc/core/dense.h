@@ -27,14 +27,14 @@ zs_dense_result zs_dense_log_abs_det(size_t n, double *a, double *log_abs_det);
 size_t zs_dense_eigenvalues_scratch_bytes(size_t n);
 zs_dense_result zs_dense_eigenvalues(size_t n, double *a, double *values, void *scratch);
 
-/* A = Q R for m >= n: a (m x n) is overwritten with Q, whose columns are orthonormal whatever the rank; r (n x n) with R,
-   upper triangular, its diagonal not negative. */
+/* A = Q R for m >= n: a (m x n) is overwritten with Q, whose columns are orthonormal whatever the rank; r (n x n) with
+   R, upper triangular, its diagonal not negative. */
 size_t zs_dense_qr_scratch_bytes(size_t m, size_t n);
 zs_dense_result zs_dense_qr(size_t m, size_t n, double *a, double *r, void *scratch);
 
 /* min(m, n) singular values of an m x n matrix, descending; a is overwritten. One-sided Jacobi: with m >= n values are
-   as accurate, relative to themselves, as the matrix is well conditioned once its columns have the same norm (m < n: its
-   rows), down to 2^-500 of the largest entry. */
+   as accurate, relative to themselves, as the matrix is well conditioned once its columns have the same norm (m < n:
+   its rows), down to 2^-500 of the largest entry. */
 size_t zs_dense_singular_values_scratch_bytes(size_t m, size_t n);
 zs_dense_result zs_dense_singular_values(size_t m, size_t n, double *a, double *values, void *scratch);
 

@@ -42,8 +42,8 @@ static double update_row(size_t n, double *restrict a, double vi, double wi, dou
 }
 
 /* Householder from the last row up: row i is reflected onto its entry left of the diagonal. The leading block's update
-   A - v w^T - w v^T waits until the next step multiplies the block by its own vector u (p = A u). d (n) is the diagonal,
-   e2 (n - 1) the squares beside it; scratch (4 n). */
+   A - v w^T - w v^T waits until the next step multiplies the block by its own vector u (p = A u). d (n) is the
+   diagonal, e2 (n - 1) the squares beside it; scratch (4 n). */
 static void tridiagonalise(size_t n, double *a, double *d, double *e2, double *scratch) {
     double *v = scratch, *w = v + n, *u = w + n, *p = u + n;
     memset(v, 0, 2 * n * sizeof *v);

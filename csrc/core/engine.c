@@ -227,7 +227,7 @@ static bool stops(zs_engine *e, bool is_caller) {
     return stop;
 }
 
-/* task(e, arg, i, scratch) for i in [0, n): each i alone decides what is computed, so the number of threads does not. */
+/* task(e, arg, i, scratch) for i in [0, n): each i alone decides what is computed, not the number of threads. */
 typedef void zs_task(zs_engine *e, const void *arg, int i, void *scratch);
 
 static void run_tasks(zs_engine *e, int n, zs_task *task, const void *arg) {

@@ -90,7 +90,8 @@ typedef struct zs_engine {
 
 void zs_weights_layout(zs_weights *w, const zs_graph *graph, zs_dtype dtype, zs_arena *arena);
 void zs_engine_layout(zs_engine *e, zs_arena *arena);
-/* Pool, scratch, partial sums and packed weights can be shared by engines that run one after the other: bytes wanted, and given. */
+/* Pool, scratch, partial sums and packed weights can be shared by engines that run one after the other: bytes wanted,
+   and given. */
 size_t zs_engine_shared_bytes(zs_engine *e);
 void zs_engine_share(zs_engine *e, char *base);
 

@@ -1,9 +1,9 @@
 /* The kernel table: one typed slot per kernel, passed as an argument, so that several ISAs live in one process.
 
    A table serves one dtype; `real` below means float or double accordingly. Kernels are serial, never allocate, cannot
-   fail, and work on the samples [n0, n1) of their block. Tensors are NHWC views with a stride per axis (in elements; the
-   channel stride is 1), so that concatenations and slices are views. Weights are R x S x I x O. Unless a line says *added
-   to*, outputs are overwritten. Arguments never overlap, except where a line says so. */
+   fail, and work on the samples [n0, n1) of their block. Tensors are NHWC views with a stride per axis (in elements;
+   the channel stride is 1), so that concatenations and slices are views. Weights are R x S x I x O. Unless a line says
+   *added to*, outputs are overwritten. Arguments never overlap, except where a line says so. */
 #ifndef ZS_KERNELS_H
 #define ZS_KERNELS_H
 
@@ -38,8 +38,8 @@ typedef struct zs_pool {
 } zs_pool;
 
 /* Products of matrices, one for each sample and head: y[m, n] = scale * sum_k a[m, k] b[k, n]. Rows of a matrix are the
-   positions of a view (h * width + w), its columns the channels from head * columns on. A turned one is read as a[k, m],
-   b[n, k]. */
+   positions of a view (h * width + w), its columns the channels from head * columns on. A turned one is read as
+   a[k, m], b[n, k]. */
 typedef struct zs_matmul {
     int heads, M, N, K; /* of one head */
     int width_a, width_b, width_y; /* of the views' rows, which may have gaps between them */
@@ -68,7 +68,8 @@ typedef struct zs_kernels {
     const char *name;
     zs_dtype dtype;
 
-    /* y[n,p,q,k] = bias[k] + sum_{r,s,c} w[r,s,c,k] x[n, p*stride_h + r*dil_h - pad_h, q*stride_w + s*dil_w - pad_w, c] */
+    /* y[n,p,q,k] = bias[k]
+                    + sum_{r,s,c} w[r,s,c,k] x[n, p*stride_h + r*dil_h - pad_h, q*stride_w + s*dil_w - pad_w, c] */
     size_t (*conv2d_packed_bytes)(const zs_conv2d *d, bool back);
     void (*conv2d_pack)(const zs_conv2d *d, const void *w, bool back, void *packed); /* for conv2d_fwd, or for the two
                                                                                         that make dx */
@@ -103,7 +104,8 @@ typedef struct zs_kernels {
     void (*relu_fwd)(zs_shape s, int n0, int n1, const zs_view *x, const zs_view *y);
     void (*relu_bwd)(zs_shape s, int n0, int n1, const zs_view *y, const zs_view *dy, const zs_view *dx, bool add);
     /* f: ZS_OP_RELU6 to ZS_OP_TANH. x is read through a batch norm where bn is given, as zs_term says.
-       y = f(x); dx = f'(x) dy; dx = f''(x) t dy. What a factor of 0 stops is 0, whatever dy is, where f is made of lines. */
+       y = f(x); dx = f'(x) dy; dx = f''(x) t dy. What a factor of 0 stops is 0, whatever dy is, where f is made of
+       lines. */
     void (*activation_fwd)(zs_op_kind f, zs_shape s, int n0, int n1, int group, const zs_view *x, const void *bn,
                            const zs_view *y);
     void (*activation_bwd)(zs_op_kind f, zs_shape s, int n0, int n1, int group, const zs_view *x, const void *bn,
@@ -143,8 +145,8 @@ typedef struct zs_kernels {
     void (*spatial_bias_bwd)(zs_shape s, int n0, int n1, const zs_view *dy, void *db);
     void (*scale_channels)(zs_shape s, int n0, int n1, const zs_view *x, const void *scale, const zs_view *y, bool add);
 
-    /* Softmax of each of `groups` equal runs of channels at each position; gradient dx = y (dy - sum(y dy)) or, which is
-       the same, tangent; and for t in place of dy, with its own gradient dy, the gradient of that by y:
+    /* Softmax of each of `groups` equal runs of channels at each position; gradient dx = y (dy - sum(y dy)) or, which
+       is the same, tangent; and for t in place of dy, with its own gradient dy, the gradient of that by y:
        dx = dy (t - sum(y t)) - t sum(y dy) */
     void (*softmax_fwd)(zs_shape s, int groups, int n0, int n1, const zs_view *x, const zs_view *y);
     void (*softmax_bwd)(zs_shape s, int groups, int n0, int n1, const zs_view *y, const zs_view *dy, const zs_view *dx,
@@ -183,7 +185,7 @@ typedef struct zs_kernels {
     void (*join)(size_t n, int n_parts, size_t stride, const void *parts, void *out);
 
     /* Statistics over gradients; all states are per weight unless said otherwise. */
-    /* count = groups seen before this one; Welford. With `sum` (n doubles) the running sum of the gradients is observed. */
+    /* count = groups seen before this one; Welford. With `sum` (n doubles) the running sum is observed. */
     void (*moments)(size_t n, const void *g, int64_t count, double *mean, double *m2, double *sum);
     /* sign sums; |g| <= tol counts as 0; NaN too */
     void (*signs)(size_t n, const void *g, double tol, int32_t *sum);

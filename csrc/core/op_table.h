@@ -1,5 +1,5 @@
 /* THE list of ops, one line each: enum, names, arity checks, Python listing and test parameters come from here.
-   To add one: a line here and csrc/ops/<file>.c, which defines `const zs_op zs_op_<file>` (activation.c: RELU6 to TANH). */
+   To add one: a line here and csrc/ops/<file>.c with `const zs_op zs_op_<file>` (RELU6 to TANH: activation.c). */
 #ifndef ZS_OP_TABLE_H
 #define ZS_OP_TABLE_H
 #include <stdbool.h>
@@ -37,8 +37,8 @@
     OP(LAYER_NORM, layer_norm, 1)                \
     OP(SCALE_CHANNELS, scale_channels, 1)
 
-/* Ops that only dual graphs have (dual.h): no builder makes them, and they are not listed. Their last input is a tangent,
-   in which they are linear; the one before, if any, is the primal input. */
+/* Ops that only dual graphs have (dual.h): no builder makes them, and they are not listed. Their last input is a
+   tangent, in which they are linear; the one before, if any, is the primal input. */
 #define ZS_TANGENT_OP_TABLE(OP)                        \
     OP(BATCH_NORM_TANGENT, batch_norm_tangent, ZS_ANY) \
     OP(RELU_GATE, relu_gate, 2)                        \

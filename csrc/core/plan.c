@@ -133,8 +133,8 @@ static void count_readers(zs_planner *q) {
     q->reader[q->p->output] = -1;
 }
 
-/* What leads nowhere runs where it is watched: it counts as a reader of batch norms in any case, so that watching does not
-   change by whom they are applied, and with it the rounding of sums. */
+/* What leads nowhere runs where it is watched: it counts as a reader of batch norms in any case, so that watching does
+   not change by whom they are applied, and with it the rounding of sums. */
 static bool may_run(const zs_planner *q, int i) { return !q->zero[i] && passes_on(q, i) < 0; }
 
 static bool all_readers_have(const zs_planner *q, int node, unsigned trait) {
@@ -264,8 +264,8 @@ static void place_values(zs_planner *q) {
 
 /* 5. Where gradients lie. Nodes in backward order. */
 
-/* Whether nobody but the concatenation reads what lies inside it, so that its gradient may lie where another node's does;
-   and, if it is overwritten, whether backward has no need of the parts' values either. */
+/* Whether nobody but the concatenation reads what lies inside it, so that its gradient may lie where another node's
+   does; and, if it is overwritten, whether backward has no need of the parts' values either. */
 static bool parts_are_private(const zs_planner *q, int concat, bool overwritten) {
     const zs_node *n = node_of(q, concat);
     for (int j = 0; n->op == ZS_OP_CONCAT && j < n->n_inputs; j++) {

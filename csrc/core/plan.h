@@ -5,8 +5,8 @@
               that its readers apply while they load), or a view of another node.
    Steps      a run of phases. A step's samples are cut into parts, and each part goes through all phases while it is in
               cache, so a phase may read what an earlier one of the same step wrote for the same samples. Sums over a
-              group (batch norm, weight gradients) are joined when a step ends; what needs a join waits for a later step.
-              Blocks of samples and parts of a group are cut the same for any number of threads, and so are sums.
+              group (batch norm, weight gradients) are joined when a step ends; what needs a join waits for a later
+              step. Blocks of samples and parts of a group are cut the same for any number of threads, and so are sums.
    Storages   one per stored tensor; concat's inputs lie inside concat's storage, a gradient that equals another one is
               that one, and a batch norm's input gradient replaces its input. Lifetimes are counted in steps; storages
               that never live together share memory. */

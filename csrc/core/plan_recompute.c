@@ -4,8 +4,8 @@
             wrote) cost one pass to make again. No convolution is repeated.
    All      whatever lies between checkpoints, convolutions too: about one more forward pass. Checkpoints are nodes that
             every path crosses (in a dual graph a node and its tangent), such as the output of a cell or of a block in a
-            chain, chosen to balance their bytes against those of the longest stretch between two (Chen et al., 2016, with
-            the bytes of this graph in place of the square root).
+            chain, chosen to balance their bytes against those of the longest stretch between two (Chen et al., 2016,
+            with the bytes of this graph in place of the square root).
 
    Batch norm's coefficients stay, and the same kernels run over the same blocks, so values come again bit for bit. */
 #include "core/planner.h"
@@ -65,8 +65,8 @@ static bool is_dual(const zs_planner *q) {
     return false;
 }
 
-/* Nodes past which nothing that lies before them is read, in a dual graph nothing but one more: cut[i] is that one, i if
-   there is none, -1 where there is no cut. */
+/* Nodes past which nothing that lies before them is read, in a dual graph nothing but one more: cut[i] is that one, i
+   if there is none, -1 where there is no cut. */
 static void find_cuts(const zs_planner *q, int *last_reader, int *cut) {
     const bool pairs = is_dual(q);
     for (int i = 0; i < q->g->n_nodes; i++) last_reader[i] = 0;

@@ -1,8 +1,8 @@
-/* Batch normalisation over each group: y = gamma (x - mean) / sqrt(var + eps) + beta, biased variance (Ioffe and Szegedy,
-   2015, Algorithm 1), or with given running statistics. Mode identity is removed by the planner.
+/* Batch normalisation over each group: y = gamma (x - mean) / sqrt(var + eps) + beta, biased variance (Ioffe and
+   Szegedy, 2015, Algorithm 1), or with given running statistics. Mode identity is removed by the planner.
 
-   Statistics are means and squared deviations of blocks, joined in block order by Chan's formula, in double; so they are
-   the same for any number of threads. Backward, with M samples a channel, xhat = (x - mean) rstd:
+   Statistics are means and squared deviations of blocks, joined in block order by Chan's formula, in double; so they
+   are the same for any number of threads. Backward, with M samples a channel, xhat = (x - mean) rstd:
        dx = gamma rstd (dy - sum(dy)/M - xhat sum(dy xhat)/M)                                                        */
 #include <math.h>
 

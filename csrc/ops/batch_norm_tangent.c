@@ -1,5 +1,5 @@
-/* The tangent of batch normalisation along a tangent t of its input x (gamma and beta stand still). With r = 1 / sqrt(var
-   + eps), xhat = (x - mean) r, and means over the M samples of a channel:
+/* The tangent of batch normalisation along a tangent t of its input x (gamma and beta stand still). With r = 1 /
+   sqrt(var + eps), xhat = (x - mean) r, and means over the M samples of a channel:
 
        y  = gamma r (t - m1 - xhat m2),   m1 = mean(t), m2 = mean(xhat t)
 
@@ -9,9 +9,9 @@
        dt = gamma r (u - mean(u) - xhat q)
        dx = -gamma r^2 (q (t - m1) + m2 (u - mean(u)) + xhat (k - 3 m2 q))
 
-   Inputs are (x, t); with running statistics y = gamma r t, and t is the only one. The node shares the gamma of the batch
-   norm whose statistics it reads (attrs.primal). State, in rows of C: partial 4 a block; mean and rstd hold m1 and m2; coef
-   4 for bn_bwd_x and m1; coef_bwd 4 each for dt and the two terms of dx. */
+   Inputs are (x, t); with running statistics y = gamma r t, and t is the only one. The node shares the gamma of the
+   batch norm whose statistics it reads (attrs.primal). State, in rows of C: partial 4 a block; mean and rstd hold m1
+   and m2; coef 4 for bn_bwd_x and m1; coef_bwd 4 each for dt and the two terms of dx. */
 #include <string.h>
 
 #include "ops/batch_norm.h"

@@ -1,5 +1,5 @@
-/* Layer normalisation (Ba, Kiros and Hinton, 2016) over the channels of each position, by mean and biased variance, then
-   gamma and beta by channel. */
+/* Layer normalisation (Ba, Kiros and Hinton, 2016) over the channels of each position, by mean and biased variance,
+   then gamma and beta by channel. */
 #include "ops/sample_norm.h"
 
 static zs_status infer(const zs_attrs *a, int n_in, const zs_shape *in, zs_shape *out, zs_error *err) {

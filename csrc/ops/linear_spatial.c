@@ -2,7 +2,8 @@
 
        y[p, c] = bias[p] + sum_q w[p, q] x[q, c]
 
-   Products of matrices: inside, the weight is P x P with the inputs q as rows, a view of one row that all samples read. */
+   Products of matrices: inside, the weight is P x P with the inputs q as rows, a view of one row that all samples
+   read. */
 #include "core/op.h"
 
 static zs_status infer(const zs_attrs *a, int n_in, const zs_shape *in, zs_shape *out, zs_error *err) {

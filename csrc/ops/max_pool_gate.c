@@ -1,5 +1,5 @@
-/* The tangent of a maximum: of (x, t), t at the place of the maximum of x in each window. The place is held fixed: x gets
-   no gradient. */
+/* The tangent of a maximum: of (x, t), t at the place of the maximum of x in each window. The place is held fixed: x
+   gets no gradient. */
 #include "core/op.h"
 
 static zs_status infer(const zs_attrs *a, int n_in, const zs_shape *in, zs_shape *out, zs_error *err) {

@@ -1,5 +1,5 @@
-/* Product of a and b, element by element; where b has one channel, row or column, it stands for all of a. So b may weigh
-   a's channels (C, 1, 1), as squeeze-and-excitation does, its pixels (1, H, W), or its elements. Backward:
+/* Product of a and b, element by element; where b has one channel, row or column, it stands for all of a. So b may
+   weigh a's channels (C, 1, 1), as squeeze-and-excitation does, its pixels (1, H, W), or its elements. Backward:
        da = dy b,  db = sum of dy a over the axes that b has once */
 #include "core/op.h"
 

@@ -1,4 +1,5 @@
-/* The tangent of a group norm or a layer norm along a tangent t of its input x, gamma and beta standing still: of (x, t)
+/* The tangent of a group norm or a layer norm along a tangent t of its input x, gamma and beta standing still: of
+   (x, t)
 
        gamma r (t - mean(t) - xhat mean(t xhat))
 

@@ -1,4 +1,4 @@
-/* The tangent of a ReLU: of (x, t), t where x > 0 (or NaN), 0 elsewhere. The place is held fixed: x gets no gradient. */
+/* The tangent of a ReLU: of (x, t), t where x > 0 (or NaN), 0 elsewhere. The place is fixed: x gets no gradient. */
 #include "core/op.h"
 
 static zs_status infer(const zs_attrs *a, int n_in, const zs_shape *in, zs_shape *out, zs_error *err) {

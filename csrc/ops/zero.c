@@ -1,5 +1,5 @@
-/* x * 0 of every stride-th pixel: NaN and infinity upstream survive, the gradient is exactly zero. The planner leaves it
-   out, with everything that only it reads, unless dead operations are asked for. */
+/* x * 0 of every stride-th pixel: NaN and infinity upstream survive, the gradient is exactly zero. The planner leaves
+   it out, with everything that only it reads, unless dead operations are asked for. */
 #include "core/op.h"
 
 static zs_status infer(const zs_attrs *a, int n_in, const zs_shape *in, zs_shape *out, zs_error *err) {

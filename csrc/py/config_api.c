@@ -90,7 +90,7 @@ PyObject *zs_py_build_config(PyObject *module, PyObject *unused) {
                          PyBool_FromLong(debug), "built_for_python", PY_VERSION);
 }
 
-/* --- faults, for tests -------------------------------------------------------------------------------------------------- */
+/* --- faults, for tests -------------------------------------------------------------------------------------------- */
 
 PyObject *zs_py_alloc_fail_after(PyObject *module, PyObject *args) {
     (void)module;

@@ -14,7 +14,7 @@ typedef struct builder_object {
     zs_builder *builder; /* NULL once finished or failed */
 } builder_object;
 
-/* --- attributes ---------------------------------------------------------------------------------------------------- */
+/* --- attributes --------------------------------------------------------------------------------------------------- */
 
 enum { ATTR_INT, ATTR_PAIR, ATTR_BOOL, ATTR_DOUBLE, ATTR_BN_MODE };
 
@@ -163,7 +163,7 @@ static int put(PyObject *dict, const char *key, PyObject *value) {
 
 static PyObject *shape_tuple(zs_shape s) { return Py_BuildValue("iii", s.C, s.H, s.W); }
 
-/* --- Graph ----------------------------------------------------------------------------------------------------------- */
+/* --- Graph -------------------------------------------------------------------------------------------------------- */
 
 static void graph_dealloc(PyObject *self) {
     PyTypeObject *type = Py_TYPE(self);
@@ -322,7 +322,7 @@ const zs_graph *zs_py_graph_get(PyObject *module, PyObject *obj) {
     return NULL;
 }
 
-/* --- GraphBuilder ---------------------------------------------------------------------------------------------------- */
+/* --- GraphBuilder ------------------------------------------------------------------------------------------------- */
 
 static PyObject *builder_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
     int C, H, W;

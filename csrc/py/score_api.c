@@ -33,7 +33,7 @@ typedef struct call {
     struct timespec last_poll;
 } call;
 
-/* --- stopping --------------------------------------------------------------------------------------------------------- */
+/* --- stopping ----------------------------------------------------------------------------------------------------- */
 
 enum { POLL_NANOSECONDS = 10 * 1000 * 1000 };
 
@@ -52,7 +52,7 @@ static bool poll(void *self) {
     return stop;
 }
 
-/* --- arguments -------------------------------------------------------------------------------------------------------- */
+/* --- arguments ---------------------------------------------------------------------------------------------------- */
 
 static bool real_type(PyArrayObject *a, zs_dtype *dtype) {
     *dtype = PyArray_TYPE(a) == NPY_DOUBLE ? ZS_F64 : ZS_F32;
@@ -402,7 +402,7 @@ static int get_exec(call *c, PyObject *module, const char *dtype, int n_threads,
     return 0;
 }
 
-/* --- results ---------------------------------------------------------------------------------------------------------- */
+/* --- results ------------------------------------------------------------------------------------------------------ */
 
 static const char *const STATUS_NAMES[ZS_N_RESULT_STATUSES] = {"ok", "no_signal", "nonfinite", "undefined"};
 

@@ -18,7 +18,7 @@ PyObject *zs_py_graph_count(PyObject *module, PyObject *graph);
 /* Lines of the module's method table. */
 #define ZS_PY_SPACE_METHODS                                                                                          \
     {"space_names", zs_py_space_names, METH_NOARGS, "space_names() -> tuple of str"},                                \
-    {"space_builders", zs_py_space_builders, METH_NOARGS, "space_builders() -> tuple of str, the default first"},       \
+    {"space_builders", zs_py_space_builders, METH_NOARGS, "space_builders() -> tuple of str, the default first"},    \
     {"space_defaults", zs_py_space_defaults, METH_O,                                                                 \
      "space_defaults(space) -> (channels, cells), channels 0 where architectures say their own"},                    \
     {"space_parse", zs_py_space_parse, METH_VARARGS, "space_parse(space, text) -> genes, a tuple of int"},           \

@@ -5,9 +5,9 @@
 
        mean over m of  2 - s - 1 / (s + 1e-6)
 
-   All cells go backward in one sweep: a feature's gradient is looked at, then replaced by its own signs. Where a feature
-   is read past the next one (two inputs of a cell, say), every `span`-th feature has its signs in a sweep and the others
-   zeros, so that what comes to F_{m-1} comes from F_m alone. */
+   All cells go backward in one sweep: a feature's gradient is looked at, then replaced by its own signs. Where a
+   feature is read past the next one (two inputs of a cell, say), every `span`-th feature has its signs in a sweep and
+   the others zeros, so that what comes to F_{m-1} comes from F_m alone. */
 #include <string.h>
 
 #include "core/dense.h"
@@ -93,7 +93,7 @@ static int begin_sweep(const zs_score_run *run, void *state, int sweep) {
     return -1;
 }
 
-/* --- signs --------------------------------------------------------------------------------------------------------- */
+/* --- signs -------------------------------------------------------------------------------------------------------- */
 
 /* SplitMix64 (Steele, Lea and Flood, 2014) at a place of its stream. */
 static uint64_t split_mix(uint64_t x) {
@@ -131,7 +131,7 @@ static void sign_row(const zs_score_run *run, int m, zs_shape s, int n, int h, d
         }
 }
 
-/* --- one cell ------------------------------------------------------------------------------------------------------ */
+/* --- one cell ----------------------------------------------------------------------------------------------------- */
 
 /* A row of G_out's places with the channels of the block of pixels that each stands for. */
 static void unshuffled_row(const zs_kernels *k, const zs_look *look, const cell *c, int n, int p, double *row,

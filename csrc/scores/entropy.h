@@ -1,7 +1,7 @@
 /* AZ-NAS (Lee and Ham, CVPR 2024): entropy of the principal components of each feature of one batch. With s the
    eigenvalues of the covariance of the channels over all places of all images (divisor their number), p = s / sum s:
 
-       E_m = - sum p log(p + 1e-8)                                                          NaN for a constant feature */
+       E_m = - sum p log(p + 1e-8)                                              NaN for a constant feature */
 #ifndef ZS_ENTROPY_H
 #define ZS_ENTROPY_H
 

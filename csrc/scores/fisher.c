@@ -1,6 +1,6 @@
 /* Fisher information of channels (Theis et al., 2018; Turner et al., ICLR 2020). For channel c of the output a of a
-   convolution or linear layer, bias included and before any batch norm, and its gradient d of the mean loss of one batch
-   of n images (so d holds 1 / n)
+   convolution or linear layer, bias included and before any batch norm, and its gradient d of the mean loss of one
+   batch of n images (so d holds 1 / n)
 
        F_c = 1/2 mean_n (sum_hw a d)^2
 

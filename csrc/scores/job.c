@@ -132,7 +132,8 @@ static zs_status plan_with(job_state *s, zs_recompute recompute, zs_error *err) 
     return make_plans(s, recompute, err) != ZS_OK ? err->status : measure(s, err);
 }
 
-/* Plans, and the bytes of all that they need: each step makes more again, and is taken where the last one takes too much. */
+/* Plans, and the bytes of all that they need: each step makes more again, and is taken where the last one takes too
+   much. */
 static zs_status plan_all(job_state *s, zs_error *err) {
     if (s->job->recompute >= 0) return plan_with(s, (zs_recompute)s->job->recompute, err);
     const size_t most = s->job->max_bytes ? s->job->max_bytes : MOST_MEMORY;
@@ -397,7 +398,7 @@ static void finish_run(job_state *s, int index) {
     }
 }
 
-/* --- whole ---------------------------------------------------------------------------------------------------------- */
+/* --- whole -------------------------------------------------------------------------------------------------------- */
 
 static zs_status prepare(job_state *s, zs_error *err) {
     const size_t n = (size_t)s->job->graph->n_tensors;

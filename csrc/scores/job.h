@@ -1,5 +1,5 @@
-/* One architecture scored: weights made or loaded, scores grouped into passes (job_passes.c), every pass run, every score
-   finished. All numbers lie in one arena, whose bytes are known before it is allocated. */
+/* One architecture scored: weights made or loaded, scores grouped into passes (job_passes.c), every pass run, every
+   score finished. All numbers lie in one arena, whose bytes are known before it is allocated. */
 #ifndef ZS_JOB_H
 #define ZS_JOB_H
 

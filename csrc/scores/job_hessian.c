@@ -1,6 +1,7 @@
-/* Products of the Hessian and the gradient of a pass's first group. The pass, shared with whoever reads the same gradient,
-   leaves the gradient of each counted weight here; a second one over the dual graph, with the same images and weights, has
-   it as its direction. Planned beforehand, so that its bytes are part of what is known before anything is allocated. */
+/* Products of the Hessian and the gradient of a pass's first group. The pass, shared with whoever reads the same
+   gradient, leaves the gradient of each counted weight here; a second one over the dual graph, with the same images and
+   weights, has it as its direction. Planned beforehand, so that its bytes are part of what is known before anything is
+   allocated. */
 #include <string.h>
 
 #include "scores/job_state.h"

@@ -1,10 +1,10 @@
 /* MeCo (Jiang et al., NeurIPS 2023): the smallest eigenvalue of the correlation of the channels of one image,
-   C x C over its pixels, summed over the outputs of convolutions, batch norms, activations and pools with a window. Entries of
-   channels without variance are 0. With m channels given (MeCo_opt), C > m: of m random ones, times C / m.
+   C x C over its pixels, summed over the outputs of convolutions, batch norms, activations and pools with a window.
+   Entries of channels without variance are 0. With m channels given (MeCo_opt), C > m: of m random ones, times C / m.
 
-   The matrix is positive semidefinite, so what is known to be singular has a smallest eigenvalue of exactly 0 here: more
-   channels than pixels - 1, or a channel without variance. Batch norm turns a channel's sign at most, unless its scale is
-   0, so its eigenvalue is that of its input; a ReLU's output is taken from its input, too. */
+   The matrix is positive semidefinite, so what is known to be singular has a smallest eigenvalue of exactly 0 here:
+   more channels than pixels - 1, or a channel without variance. Batch norm turns a channel's sign at most, unless its
+   scale is 0, so its eigenvalue is that of its input; a ReLU's output is taken from its input, too. */
 #include "core/dense.h"
 #include "core/rng.h"
 #include "scores/correlation.h"

@@ -10,9 +10,9 @@
        wave 0   images 0 ... r-1 (kept), r ... n-1      n sweeps
        wave 1   images r ... 2r-1 (kept), 2r ... n-1    n - r sweeps   ...
 
-   Gradients are rounded, so that theirs is an error of some roundings of the dtype times the row, and equal images do not
-   give quite equal rows: the kernel is called singular below (ROUNDINGS eps)^2 lambda_max of the dtype, and below n eps
-   lambda_max of double, in which it is added up. */
+   Gradients are rounded, so that theirs is an error of some roundings of the dtype times the row, and equal images do
+   not give quite equal rows: the kernel is called singular below (ROUNDINGS eps)^2 lambda_max of the dtype, and below n
+   eps lambda_max of double, in which it is added up. */
 #include <float.h>
 #include <string.h>
 

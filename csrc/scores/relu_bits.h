@@ -1,11 +1,12 @@
-/* Which units of a ReLU are on, one bit each: its input is greater than 0. What NASWOT, SWAP and linear regions look at.
-   A look that shows zeros has all units off. */
+/* Which units of a ReLU are on, one bit each: its input is greater than 0. What NASWOT, SWAP and linear regions look
+   at. A look that shows zeros has all units off. */
 #ifndef ZS_RELU_BITS_H
 #define ZS_RELU_BITS_H
 
 #include "scores/score.h"
 
-/* A ReLU on maps, ReLU6 too; those behind the global pool are left out, as released code does by asking for four axes. */
+/* A ReLU on maps, ReLU6 too; those behind the global pool are left out, as released code does by asking for four
+   axes. */
 static inline bool zs_is_map_relu(const zs_node *n) {
     return (n->op == ZS_OP_RELU || n->op == ZS_OP_RELU6) && !n->flat;
 }

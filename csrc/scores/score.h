@@ -89,8 +89,8 @@ typedef struct zs_score {
     size_t (*state_bytes)(const zs_score_run *run, const zs_tensor *t); /* of one live tensor, zeroed before */
     /* where a score wants sweeps, `group` is the sweep's number */
     void (*observe)(const zs_score_run *run, void *state, const zs_tensor *t, int group, const void *dw);
-    /* the product of the cross-entropy's Hessian and its gradient, both of the first group, after all gradients; comes in
-       parts that add up */
+    /* the product of the cross-entropy's Hessian and its gradient, both of the first group, after all gradients; comes
+       in parts that add up */
     void (*observe_hessian)(const zs_score_run *run, void *state, const zs_tensor *t, const void *h);
     /* value of one counted tensor; `counts` is its row or NULL; *live: it had something to say */
     double (*finish_tensor)(const zs_score_run *run, const void *state, const zs_tensor *t, int64_t *counts,

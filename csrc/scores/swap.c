@@ -3,7 +3,8 @@
 
        exp(-(p - mu)^2 / sigma)         p: parameters / 1000
 
-   Patterns of up to FEW images are ticked off in a bitmap; longer ones go into a hash table that has room for all units. */
+   Patterns of up to FEW images are ticked off in a bitmap; longer ones go into a hash table that has room for all
+   units. */
 #include <string.h>
 
 #include "scores/relu_bits.h"

@@ -1,5 +1,6 @@
-/* The SynFlow of ZenNAS (Lin et al., ICCV 2021, code): -sum_l mean_c sum |w dR/dw| over the output channels c of tensor l.
-   As SynFlow, but with batch norms left as they are, and the weights are N(0, 1) unless the caller says otherwise. */
+/* The SynFlow of ZenNAS (Lin et al., ICCV 2021, code): -sum_l mean_c sum |w dR/dw| over the output channels c of tensor
+   l. As SynFlow, but with batch norms left as they are, and the weights are N(0, 1) unless the caller says
+   otherwise. */
 #include "scores/tensor_sum.h"
 
 static const char *const PARAMS[] = {NULL};

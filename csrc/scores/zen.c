@@ -3,9 +3,9 @@
 
        log mean_n sum_chw |F(x) - F(x + alpha e)|  +  sum over batch norms of log sqrt(mean_c running variance)
 
-   Two groups: the first holds x, the second x + alpha e. A running variance starts at 1 and takes the unbiased variance of
-   each group with momentum 0.1. A batch norm whose input is known to be zero has seen variances of 0. With bn = identity
-   batch norms are taken out, and what is left of them adds its term. */
+   Two groups: the first holds x, the second x + alpha e. A running variance starts at 1 and takes the unbiased variance
+   of each group with momentum 0.1. A batch norm whose input is known to be zero has seen variances of 0. With bn =
+   identity batch norms are taken out, and what is left of them adds its term. */
 #include "scores/features.h"
 
 enum { BN };

@@ -5,17 +5,17 @@
        64-41414-a_bc_def        a, b, d from node 0, c, e from node 1, f from node 2
                                 0 zero, 1 skip, 2 ReLU, 1x1 convolution, BN, 3 the same 3x3
 
-   The micro space is all cells in modules 64-41414; other modules are read and built as well. Types: 1 plain, 3 halves the
-   map, 4 halves it and doubles the channels. The macro space has 2, too, which doubles the channels alone; not here, where
-   a skip would be the factorized reduction at stride 1.
+   The micro space is all cells in modules 64-41414; other modules are read and built as well. Types: 1 plain, 3 halves
+   the map, 4 halves it and doubles the channels. The macro space has 2, too, which doubles the channels alone; not
+   here, where a skip would be the factorized reduction at stride 1.
 
    genes: base width; six types, 0 behind the last module; six operations.
 
        3x3 to half the base width, stride 2, BN | ReLU, 3x3 to the base width, stride 2, BN | modules of two cells |
        global pool, linear
 
-   A node is the sum of its terms. What a module changes, the edges from node 0 of its first cell change: there a skip is
-   the factorized reduction of DARTS, and the zero of twice the channels is two zeros side by side. */
+   A node is the sum of its terms. What a module changes, the edges from node 0 of its first cell change: there a skip
+   is the factorized reduction of DARTS, and the zero of twice the channels is two zeros side by side. */
 #include <stdio.h>
 
 #include "spaces/blocks.h"

@@ -1,6 +1,6 @@
 /* What every reference kernel file sees. `real` and ZS_REF come from ref_f32.c or ref_f64.c.
-   Reference kernels are plain serial loops that read like their formula and add up in double. They stay for good: as the
-   yardstick of the tests and as the fallback of every other table. */
+   Reference kernels are plain serial loops that read like their formula and add up in double. They stay for good: as
+   the yardstick of the tests and as the fallback of every other table. */
 #include <math.h>
 #include <string.h>
 

@@ -284,7 +284,8 @@ static void ZS_ISA(avg_pool_fwd)(const zs_pool *d, int n0, int n1, const zs_view
         }
 }
 
-/* One row of dx for 3 x 3, stride 1, padding 1, under R rows of windows; weight: their shares, inside and at the sides */
+/* One row of dx for 3 x 3, stride 1, padding 1, under R rows of windows; weight: their shares, inside and at the
+   sides */
 INLINE void avg3_bwd_row(int U, int c, int n_lanes, int R, int W, const real *dy, ptrdiff_t sh, ptrdiff_t sw,
                          const real (*weight)[3], real *dx, ptrdiff_t sdx, bool add) {
     for (int u = 0; u < U; u++) {

@@ -131,8 +131,8 @@ static void ZS_ISA(signs)(size_t n, const void *g, double tol, int32_t *sum) {
 }
 
 /* Histogram: reach[e] = number of |g| >= edges[e], by comparison with each edge; an interval holds the difference of
-   its two edges' reaches. Values go by blocks that stay in L1, and only edges between a block's least and greatest value
-   need comparisons. Longer lists of edges go by parts that share an edge. */
+   its two edges' reaches. Values go by blocks that stay in L1, and only edges between a block's least and greatest
+   value need comparisons. Longer lists of edges go by parts that share an edge. */
 enum { HISTOGRAM_VECS = 32, HISTOGRAM_EDGES = 64 };
 
 typedef struct reach {

@@ -128,7 +128,7 @@ static void ZS_ISA(scale)(zs_shape s, int n0, int n1, const zs_view *x, double c
             for (int w = 0; w < r.W; w++) {
                 const real *from = at(x, n, h, w);
                 real *to = at_mut(y, n, h, w);
-                if (add) /* a constant in each: or a compiler shares the product, and fuses it with the sum in some lanes */
+                if (add) /* a constant in each: or a compiler shares the product, fused with the sum in some lanes */
                     scale_run(r.C, from, (real)coef, to, true);
                 else
                     scale_run(r.C, from, (real)coef, to, false);

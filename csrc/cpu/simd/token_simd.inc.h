@@ -160,7 +160,7 @@ static void ZS_ISA(scale_channels)(zs_shape s, int n0, int n1, const zs_view *x,
             }
 }
 
-/* --- softmax --------------------------------------------------------------------------------------------------------- */
+/* --- softmax ------------------------------------------------------------------------------------------------------ */
 
 /* The first n < VL lanes of v, and `other` in the rest. */
 static vec v_first(vec v, int n, vec other) {

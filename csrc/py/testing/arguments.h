@@ -2,7 +2,8 @@
 
    Kernels write into the arrays they are given and return None. The dtype is that of the arrays. An *image* is an array
    (N, H, W, C), or (N, C) for one pixel, of any strides as long as channels are neighbours; everything else is dense.
-   Shapes are checked, so that a wrong test raises and never overruns. What returns a bool is false with an exception. */
+   Shapes are checked, so that a wrong test raises and never overruns. What returns a bool is false with an
+   exception. */
 #ifndef ZS_PY_TESTING_ARGUMENTS_H
 #define ZS_PY_TESTING_ARGUMENTS_H
 

@@ -158,7 +158,7 @@ done:
 PyMethodDef zs_testing_hessian[] = {
     {"hessian_product", ZS_KEYWORDS(hessian_product), METH_VARARGS | METH_KEYWORDS,
      "hessian_product(network, weights, directions, x, y, group_size, products, losses, *, table='reference', "
-     "float64=True, dead=False, identity_bn=False, recompute=0, n_threads=1, algo=0) -> whether any tangent reaches the "
-     "output; adds the groups' products to `products`, whose losses are derivatives along the direction"},
+     "float64=True, dead=False, identity_bn=False, recompute=0, n_threads=1, algo=0) -> whether any tangent reaches "
+     "the output; adds the groups' products to `products`, whose losses are derivatives along the direction"},
     {NULL, NULL, 0, NULL},
 };
