@@ -8,10 +8,10 @@ convolution or a pooling does (`windows`).
 
 from __future__ import annotations
 
-__all__ = ["Assembler", "BatchNorm"]
+__all__ = ["ANY_BATCH", "Assembler", "BatchNorm", "check_image_shape"]
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zeroshot.graph import Graph, Handle
+from zeroshot.inputs import check_int
 from zeroshot.interchange.curves import PROBES, Curve, Known, recognise
 from zeroshot.interchange.values import (
     NO_PADS,
@@ -31,10 +32,22 @@ from zeroshot.interchange.values import (
 )
 from zeroshot.interchange.windows import place_windows, window_count
 
+ANY_BATCH = 7919  # stands for a batch of any size; prime, so that no other axis is taken for it
+
 BatchNorm = Literal["batch", "running"]
 
 _NAME_LENGTH = 60  # the core takes 63
 _DEPTH = 32  # of expressions that wait
+
+
+def check_image_shape(given: object) -> tuple[int, int, int]:
+    """Channels, height and width as a caller gives them."""
+    if not isinstance(given, Iterable):
+        raise TypeError(f"input_shape: expected (channels, height, width), got {given!r}")
+    shape = tuple(check_int(f"input_shape[{i}]", n, 1) for i, n in enumerate(given))
+    if len(shape) != 3:
+        raise ValueError(f"input_shape: expected (channels, height, width), got {shape}")
+    return shape[0], shape[1], shape[2]
 
 
 class Assembler:
@@ -386,13 +399,16 @@ class Assembler:
         self._keep(y.name, gamma=gamma, beta=beta)
         return self._value(y, x.groups)
 
-    def scale_channels(self, x: Value, scale: NDArray[Any], axis: int, *, name: str) -> Value:
+    def scale_channels(
+        self, x: Value, scale: NDArray[Any], axis: int, *, name: str, key: object = None
+    ) -> Value:
         """Each channel times a weight of its own; `axis` is that of channels."""
         self._channel_axis(x, axis)
         if scale.shape != x.base.shape[:1]:
             raise Unsupported(f"has {scale.size} factors for shape {x.sizes}")
         initial = float(scale[0]) if np.all(scale == scale[0]) else 1.0
         y = self._op("scale_channels", self.force(x), initial=initial, name=name)
+        self._own(key, y.name)
         self._keep(y.name, scale=scale)
         return self._value(y, x.groups)
 

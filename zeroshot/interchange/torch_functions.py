@@ -90,7 +90,9 @@ def _scale(c: Call, a: Any, b: Any) -> Value:
     axis = len(x.groups) - (scale.ndim - (long[0] if long else 0))
     if axis < 0:
         raise Unsupported("multiplies images by numbers of their own")
-    return c.assembler.scale_channels(x, scale.reshape(-1), axis, name=parameter.name)
+    return c.assembler.scale_channels(
+        x, scale.reshape(-1), axis, name=parameter.name, key=id(parameter.tensor)
+    )
 
 
 # ---- axes ----------------------------------------------------------------------------------------
