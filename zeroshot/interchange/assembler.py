@@ -10,6 +10,7 @@ from __future__ import annotations
 
 __all__ = ["ANY_BATCH", "Assembler", "BatchNorm", "check_image_shape"]
 
+import math
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
@@ -598,6 +599,44 @@ class Assembler:
         if letters:
             raise Unsupported(f"reshapes {x.sizes} to {tuple(sizes)}")
         return replace(x, groups=tuple(groups), done=x.done)
+
+    def view(self, x: Value, shape: Sequence[int], batch: int) -> Value:
+        """Axes of these sizes, the batch among them; -1 is what is left."""
+        total = batch * math.prod(x.sizes)
+        sizes = [int(n) for n in shape]
+        if sizes.count(-1) == 1:
+            rest = -math.prod(sizes)
+            sizes[sizes.index(-1)] = total // rest if rest else 0
+        if not sizes or sizes[0] != batch or math.prod(sizes) != total:
+            raise Unsupported(f"makes {tuple(shape)} of (batch, {', '.join(map(str, x.sizes))})")
+        return self.reshape(x, sizes[1:])
+
+    def squeeze(self, x: Value, axes: Sequence[int] | None = None) -> Value:
+        """Without these axes, counted after the batch, or without all of size 1."""
+        if axes is None:
+            axes = [i for i, n in enumerate(x.sizes) if n == 1]
+        return self.reshape(x, [n for i, n in enumerate(x.sizes) if i not in axes])
+
+    def unsqueeze(self, x: Value, axes: Sequence[int]) -> Value:
+        """With axes of size 1 at these places of the result, the batch being place 0."""
+        rank = len(x.groups) + 1 + len(axes)
+        places = sorted(int(i) % rank for i in axes)
+        if 0 in places:
+            raise Unsupported("puts an axis before the batch")
+        sizes = list(x.sizes)
+        for i in places:
+            sizes.insert(i - 1, 1)
+        return self.reshape(x, sizes)
+
+    def split(self, x: Value, axis: int, sizes: Sequence[int], name: str) -> list[Value]:
+        """Parts of these sizes along an axis, counted after the batch."""
+        ends = [int(n) for n in np.cumsum(sizes)]
+        if not ends or ends[-1] != x.sizes[axis]:
+            raise Unsupported(f"splits {x.sizes[axis]} into {[int(n) for n in sizes][:16]}")
+        return [
+            self.take(x, axis, start, end, name)
+            for start, end in zip([0, *ends[:-1]], ends, strict=True)
+        ]
 
     def transpose(self, x: Value, order: Sequence[int]) -> Value:
         """Axes after the batch in another order."""

@@ -335,55 +335,31 @@ def _shape(m: Importer, c: Call) -> Array:
     return sizes[c.attributes.get("start", 0) : c.attributes.get("end")]
 
 
-def _to(m: Importer, x: Value, shape: Sequence[int]) -> Value:
-    """`x` with axes of these sizes, the batch among them."""
-    total = m.batch * math.prod(x.sizes)
-    sizes = [int(d) for d in shape]
-    if sizes.count(-1) == 1:
-        rest = -math.prod(sizes)
-        sizes[sizes.index(-1)] = total // rest if rest else 0
-    if not sizes or sizes[0] != m.batch or math.prod(sizes) != total:
-        raise Unsupported(f"makes {tuple(shape)} of (batch, {', '.join(map(str, x.sizes))})")
-    return m.assembler.reshape(x, sizes[1:])
-
-
 def _reshape(m: Importer, c: Call) -> Value:
     x = c.value()
     own = (m.batch, *x.sizes)
     shape = c.constant(1, "shape").reshape(-1).tolist()
     if not c.attributes.get("allowzero", 0):
         shape = [own[i] if d == 0 and i < len(own) else d for i, d in enumerate(shape)]
-    return _to(m, x, shape)
+    return m.assembler.view(x, shape, m.batch)
 
 
 def _flatten(m: Importer, c: Call) -> Value:
     if c.attributes.get("axis", 1) not in (1, -len(c.value().groups)):
         raise Unsupported("flattens the batch")
-    return _to(m, c.value(), [m.batch, -1])
+    return m.assembler.view(c.value(), [m.batch, -1], m.batch)
 
 
 def _squeeze(m: Importer, c: Call) -> Value:
     x = c.value()
     axes = c.get(1) if c.get(1) is not None else c.attributes.get("axes")
-    gone = (
-        [i for i, n in enumerate(x.sizes) if n == 1]
-        if axes is None
-        else [_axis(x, i) for i in axes]
-    )
-    return m.assembler.reshape(x, [n for i, n in enumerate(x.sizes) if i not in gone])
+    return m.assembler.squeeze(x, None if axes is None else [_axis(x, i) for i in axes])
 
 
 def _unsqueeze(m: Importer, c: Call) -> Value:
-    x = c.value()
-    axes = c.get(1) if c.get(1) is not None else c.attributes["axes"]
-    rank = len(x.groups) + 1 + len(axes)
-    at = sorted(int(i) % rank for i in axes)
-    if at and at[0] == 0:
-        raise Unsupported("puts an axis before the batch")
-    sizes = list(x.sizes)
-    for i in at:
-        sizes.insert(i - 1, 1)
-    return m.assembler.reshape(x, sizes)
+    return m.assembler.unsqueeze(
+        c.value(), c.get(1) if c.get(1) is not None else c.attributes["axes"]
+    )
 
 
 def _transpose(m: Importer, c: Call) -> Value:
@@ -419,11 +395,7 @@ def _split(m: Importer, c: Call) -> list[Value]:
         each = -(-x.sizes[axis] // len(c.node.output))
         sizes = [each] * (len(c.node.output) - 1)
         sizes.append(x.sizes[axis] - sum(sizes))
-    ends = np.cumsum(sizes).tolist()
-    return [
-        m.assembler.take(x, axis, start, end, c.name)
-        for start, end in zip([0, *ends[:-1]], ends, strict=True)
-    ]
+    return m.assembler.split(x, axis, sizes, c.name)
 
 
 def _slice(m: Importer, c: Call) -> Value:
