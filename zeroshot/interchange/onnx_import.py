@@ -20,7 +20,8 @@ import numpy as np
 from zeroshot.errors import InterchangeError
 from zeroshot.graph import Graph
 from zeroshot.inputs import check_int
-from zeroshot.interchange.assembler import ANY_BATCH, Assembler, BatchNorm, check_image_shape
+from zeroshot.interchange.assembler import Assembler
+from zeroshot.interchange.builder import ANY_BATCH, BatchNorm, check_image_shape
 from zeroshot.interchange.onnx_constants import Budget, can_fold, fold, tensor_of
 from zeroshot.interchange.onnx_operators import (
     DOMAINS,

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from zeroshot.errors import InterchangeError
 from zeroshot.graph import Graph
 from zeroshot.inputs import check_int
-from zeroshot.interchange.assembler import ANY_BATCH, Assembler, BatchNorm, check_image_shape
+from zeroshot.interchange.assembler import Assembler
+from zeroshot.interchange.builder import ANY_BATCH, BatchNorm, check_image_shape
 from zeroshot.interchange.problems import IN_OPERATOR, Problems
 from zeroshot.interchange.torch_call import Box, Call, Parameter
 from zeroshot.interchange.torch_functions import IN_PLACE, VIEWS, find, same
