@@ -205,7 +205,7 @@ def test_torch_source_is_readable_and_safe() -> None:
     assert "class Net(nn.Module):" in source
     assert "self.stem = nn.Conv2d(3, 6, (3, 1), padding=(1, 0), bias=False)" in source
     compile(source, "net.py", "exec")
-    for name in ("1x", "class", "torch", "a b"):
+    for name in ("1x", "class", "torch", "a b", "FixedBatchNorm2d"):
         with pytest.raises(ValueError, match="class_name: expected"):
             zeroshot.to_torch_source(0, class_name=name)
     with pytest.raises(ValueError, match="weights: expected a path"):
@@ -227,4 +227,9 @@ def test_command_writes_what_the_functions_write(
     assert source.exists() and source.with_suffix(".npz").exists()
     assert main(["export", "1462", "--format", "onnx"]) == 2
     assert "-o" in capsys.readouterr().err
+    assert main(["export", "1462", *size, "-o", str(tmp_path / "w.onnx"), "--weights"]) == 2
+    assert "an ONNX model holds its weights" in capsys.readouterr().err
+    assert not (tmp_path / "w.onnx").exists()
+    assert main(["export", "--help"]) == 0
+    assert "autodl, zerocost, imagenet, naslib" in " ".join(capsys.readouterr().out.split())
     assert main(["export", "nonsense"]) == 2

@@ -186,6 +186,16 @@ HAND: dict[str, Any] = {
         node("ReduceMean", "x", "a", axes=[2, 3], keepdims=0),
         node("MatMul", "a columns", "b"), node("Add", "b bias", "y"),
     ],
+    "expanded to what it is": [
+        node("GlobalAveragePool", "x", "a"), node("Expand", "a t4", "b"),
+        node("Expand", "b t3", "g"), node("Flatten", "g", "y"),
+    ],
+    "product with a row": [
+        node("ReduceMean", "x", "a", axes=[2, 3], keepdims=0), node("Gemm", "a columns row", "y")
+    ],
+    "product with a number": [
+        node("ReduceMean", "x", "a", axes=[2, 3], keepdims=0), node("Gemm", "a columns six", "y")
+    ],
     "norm without weights": [
         helper.make_node("Constant", [], ["c1"], value=numpy_helper.from_array(np.ones(3, "f4"))),
         helper.make_node("Constant", [], ["c0"], value=numpy_helper.from_array(np.zeros(3, "f4"))),
@@ -197,6 +207,7 @@ TENSORS = {
     "columns": float32(3, 5), "bias": float32(5),
     "pads": np.array([0, 0, 0, 0, 0, 0, 1, 1]), "ones": np.array([1, 1]),
     "big": np.array([2**62, 2**62]), "axes": np.array([2, 3]), "twos": np.array([2, 2]),
+    "t3": np.array([3, 1, 1]), "t4": np.array([1, 1, 1, 1]), "row": float32(1, 5),
     "first": np.array([0]), "minus": np.array([-1]),
     **{name: np.array(v, np.float32) for name, v in {
         "zero": 0, "one": 1, "three": 3, "six": 6, "nine": 9, "half": 0.5, "root": 2**0.5}.items()},
@@ -239,6 +250,46 @@ def test_sum_with_bias_that_is_no_output_stays_apart() -> None:
     for name, roles in (("b", {"weight"}), ("y", {"weight", "bias"})):
         _, weights = zeroshot.from_onnx(model, output=name, weights=True)
         assert {w.removeprefix("node_b.") for w in weights} == roles
+
+
+def test_input_that_is_left_out_needs_no_node() -> None:
+    odd = helper.make_node("CumSum", ["x", "ones"], ["sum", ""])
+    clip = helper.make_node("Clip", ["x", "", "six"], ["c"])
+    model = model_of([odd, clip, node("Max", "c zero", "m"), *GAP], tensors=TENSORS)
+    assert [op["op"] for op in zeroshot.from_onnx(model).nodes()][1] == "relu6"
+
+
+TWO_NORMS = [
+    node("BatchNormalization", "x gamma beta beta one3", "a"),
+    node("Relu", "a", "b"), node("Identity", "gamma", "alias"),
+    node("BatchNormalization", "b alias beta beta one3", "m"), *GAP,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "nodes",
+    [
+        TWO_NORMS,
+        [node("Transpose", "x", "t", perm=[0, 2, 3, 1]), node("LayerNormalization", "t wide", "a"),
+         node("Relu", "a", "b"), node("LayerNormalization", "b wide", "c"),
+         node("Transpose", "c", "m", perm=[0, 3, 1, 2]), *GAP],
+        [node("Mul", "x factors", "a"), node("Relu", "a", "b"), node("Mul", "factors b", "m"),
+         *GAP],
+        [node("Conv", "x square", "a"), node("Identity", "square", "s"), node("Conv", "a s", "m"),
+         *GAP],
+    ],
+    ids=["batch norm", "layer norm", "factors", "conv"],
+)  # fmt: skip
+def test_weights_that_are_read_twice_are_refused_unless_all_alike(nodes: Any) -> None:
+    tensors = {
+        "gamma": float32(3), "beta": np.zeros(3, "f4"), "one3": np.ones(3, "f4"),
+        "factors": float32(3, 1, 1), "wide": float32(3), "square": float32(3, 3, 1, 1),
+    }  # fmt: skip
+    with pytest.raises(InterchangeError, match="shares its weights"):
+        zeroshot.from_onnx(model_of(nodes, tensors=tensors))
+    alike = {name: np.ones_like(array) for name, array in tensors.items()}
+    _, weights = zeroshot.from_onnx(model_of(nodes, tensors=alike), weights=True)
+    assert sum(w.endswith((".gamma", ".scale", ".weight")) for w in weights) == 2
 
 
 def test_file_bytes_and_model_are_the_same_network(tmp_path: Path) -> None:
@@ -294,6 +345,38 @@ REFUSED = {
     "reads a name that nobody makes": ([node("Relu", "nothing", "y")], "which no node"),
     "mixes the batch": ([node("Reshape", "x t", "y")], "makes"),
     "images joined": ([node("Concat", "x x", "m", axis=0), *GAP], "axis 0"),
+    "same name, two nodes": (
+        [node("Relu", "x", "t"), node("Sigmoid", "x", "t"), node("Identity", "t", "m"), *GAP],
+        "tensor 't' is made twice",
+    ),
+    "a node that writes a stored tensor": (
+        [node("Relu", "x", "six"), node("Identity", "six", "m"), *GAP],
+        "tensor 'six' is made twice",
+    ),
+    "a node that writes the image": ([node("Relu", "x", "x"), *GAP], "tensor 'x' is made twice"),
+    "bias of a batch": (
+        [
+            node("ReduceMean", "x", "a", axes=[2, 3], keepdims=0),
+            node("Gemm", "a columns column", "y"),
+        ],
+        "is no row",
+    ),
+    "expanded channels": (
+        [node("GlobalAveragePool", "x", "a"), node("Expand", "a t5", "m"), *GAP],
+        "repeats",
+    ),
+    "expanded to less": (
+        [
+            node("GlobalAveragePool", "x", "a"),
+            node("Flatten", "a", "b"),
+            node("Expand", "b t2", "y"),
+        ],
+        "repeats",
+    ),
+    "expanded by an axis": (
+        [node("GlobalAveragePool", "x", "a"), node("Expand", "a t6", "m"), *GAP],
+        "an axis before the batch",
+    ),
     "wrong weights": ([node("Conv", "x square2", "m"), *GAP], "its input"),
     "axis of two": ([node("Transpose", "x", "m", perm=[0, 0, 1, 2]), *GAP], "moves the batch"),
     "strings": ([node("Conv", "x w", "m", strides=["a", "b"]), *GAP], "malformed"),
@@ -312,7 +395,9 @@ REFUSED = {
     "constant output": ([node("Identity", "w", "y")], "does not depend on the image"),
 }
 EXTRA = {
-    "t": np.array([3, -1]), "square2": float32(4, 5, 1, 1), "huge": np.array([2**40, 2**40]),
+    "t": np.array([3, -1]), "t2": np.array([2]), "t5": np.array([1, 6, 1, 1]),
+    "t6": np.array([1, 1, 1, 1, 1]), "column": float32(5, 1),
+    "square2": float32(4, 5, 1, 1), "huge": np.array([2**40, 2**40]),
 }  # fmt: skip
 
 
@@ -424,10 +509,36 @@ def test_arguments_are_checked(tmp_path: Path) -> None:
         zeroshot.from_onnx(3)
     with pytest.raises(FileNotFoundError):
         zeroshot.from_onnx(tmp_path / "missing.onnx")
+    model = model_of(HAND["clip"], ("n", 3, "h", "w"), TENSORS)
+    for shape, error, message in (
+        (5, TypeError, r"input_shape: expected \(channels"),
+        ("abc", TypeError, r"input_shape\[0\]: expected an integer"),
+        ((3.9, 8, 8), TypeError, r"input_shape\[0\]: expected an integer"),
+        ((3, 8), ValueError, r"input_shape: expected \(channels"),
+        ((3, 8, 0), ValueError, r"input_shape\[2\]"),
+    ):
+        with pytest.raises(error, match=message):
+            zeroshot.from_onnx(model, input_shape=shape)  # type: ignore[call-overload]
     with pytest.raises(InterchangeError, match="has no nodes"):
         zeroshot.from_onnx(b"")
     with pytest.raises(InterchangeError, match="no ONNX model"):
         zeroshot.from_onnx(b"\xff" * 50)
+
+
+def test_stored_tensor_that_comes_twice_is_refused() -> None:
+    model = onnx.load_from_string(model_of(HAND["clip"], tensors=TENSORS))
+    model.graph.initializer.append(model.graph.initializer[0])
+    with pytest.raises(InterchangeError, match="tensor 'w' is made twice"):
+        zeroshot.from_onnx(model)
+
+
+def test_our_own_slips_are_not_blamed_on_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    def finish(self: Any, logits: Any) -> Any:
+        raise TypeError("a slip")
+
+    monkeypatch.setattr("zeroshot.interchange.assembler.Assembler.finish", finish)
+    with pytest.raises(TypeError, match="a slip"):
+        zeroshot.from_onnx(model_of(HAND["clip"], tensors=TENSORS))
 
 
 def test_weights_fit_what_is_asked_for() -> None:

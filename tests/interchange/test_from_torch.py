@@ -229,6 +229,58 @@ def test_function_is_known_by_where_it_lives() -> None:
         zeroshot.from_torch(Piece(lambda x: add(x, torch.relu(x))), (3, 8, 8))
 
 
+class Odd(nn.Module):
+    """A piece that has a parameter of its own."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        super().__init__()
+        self.w, self.b = nn.Parameter(torch.ones(6)), nn.Parameter(torch.zeros(6))
+        self.stem, self.function = nn.Conv2d(3, 6, 1), function
+
+    def forward(self, x: Any) -> Any:
+        return self.function(self.stem(x), self.w, self.b).mean((2, 3))
+
+
+@pytest.mark.parametrize(
+    ("function", "label"),
+    [
+        (lambda h, w, b: h.clamp(min=h), "clamp"),
+        (lambda h, w, b: h * w[:, None, None], "getitem"),
+        (lambda h, w, b: h.chunk(0, 1)[0], "chunk"),
+        (lambda h, w, b: F.adaptive_avg_pool2d(h, 0), "adaptive_avg_pool2d"),
+        (lambda h, w, b: h[:, :, :, :, :], "getitem"),
+        (lambda h, w, b: h.split(0, 1)[0], "split"),
+    ],
+)
+def test_arguments_that_do_not_fit_are_named(function: Any, label: str) -> None:
+    with pytest.raises(InterchangeError, match=label) as caught:
+        zeroshot.from_torch(Odd(function), (3, 8, 8))
+    assert caught.value.unsupported[0].startswith(f"{label} (")
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda h, w, b: F.batch_norm(F.batch_norm(h, b, w, w, b), b, w, w, b),
+        lambda h, w, b: F.layer_norm(
+            F.layer_norm(h.permute(0, 2, 3, 1), (6,), w, b), (6,), w, b
+        ).permute(0, 3, 1, 2),
+        lambda h, w, b: (h.permute(0, 2, 3, 1) * w * w).permute(0, 3, 1, 2),
+    ],
+    ids=["batch norm", "layer norm", "factors"],
+)
+def test_function_that_reads_weights_twice_is_refused(function: Any) -> None:
+    with pytest.raises(InterchangeError, match="shares its weights"):
+        zeroshot.from_torch(Odd(function), (3, 8, 8))
+
+
+def test_layers_that_share_a_parameter_are_refused() -> None:
+    first, second = nn.BatchNorm2d(6), nn.BatchNorm2d(6)
+    second.weight = first.weight
+    with pytest.raises(InterchangeError, match="shares its weights"):
+        zeroshot.from_torch(Piece(lambda x, a, b: a(b(x)), first, second), (3, 8, 8))
+
+
 def test_layer_that_is_read_twice_is_refused() -> None:
     conv = nn.Conv2d(6, 6, 1)
     with pytest.raises(InterchangeError, match="shares its weights"):
@@ -265,6 +317,23 @@ def test_one_of_several_outputs_is_chosen() -> None:
         zeroshot.from_torch(Two(), (3, 4, 4), output=2)
 
 
+class One(nn.Module):
+    def forward(self, x: Any) -> Any:
+        return x.mean((2, 3))
+
+
+def test_one_output_is_a_list_of_one() -> None:
+    for output in (0, -1, None):
+        assert len(zeroshot.from_torch(One(), (3, 4, 4), output=output).nodes()) == 2
+    for output, error, message in (
+        (5, ValueError, "output: expected a number below 1"),
+        ("x", TypeError, "output: expected an integer"),
+        (0.0, TypeError, "output: expected an integer"),
+    ):
+        with pytest.raises(error, match=message):
+            zeroshot.from_torch(One(), (3, 4, 4), output=output)  # type: ignore[call-overload]
+
+
 def test_what_cannot_be_traced_says_so() -> None:
     class Branching(nn.Module):
         def forward(self, x: Any) -> Any:
@@ -279,5 +348,7 @@ def test_arguments_are_checked() -> None:
         zeroshot.from_torch("resnet18", (3, 4, 4))  # type: ignore[call-overload]
     with pytest.raises(ValueError, match="input_shape: expected"):
         zeroshot.from_torch(Two(), (3, 4))
+    with pytest.raises(TypeError, match="input_shape: expected"):
+        zeroshot.from_torch(Two(), 5)  # type: ignore[call-overload]
     with pytest.raises(ValueError, match="batch_norm: expected"):
         zeroshot.from_torch(Two(), (3, 4, 4), batch_norm="none")  # type: ignore[call-overload]

@@ -56,7 +56,7 @@ def add(subparsers: Subparsers, parent: Parser) -> None:
     )  # fmt: skip
     parser.add_argument(
         "--builder", type=one_of(*_core.space_builders()), default="autodl", metavar="NAME",
-        help="autodl (default) or zerocost",
+        help=f"{', '.join(_core.space_builders())} (default autodl)",
     )  # fmt: skip
     parser.add_argument(
         "--init", type=one_of(*_core.list_inits()), default="torch", metavar="NAME",
@@ -81,6 +81,8 @@ def run(args: argparse.Namespace) -> int:
     if is_onnx:
         if args.output is None:
             raise CliError("an ONNX model needs a file: -o FILE")
+        if args.weights:
+            raise CliError("--weights is of torch: an ONNX model holds its weights")
         from zeroshot.interchange.onnx_export import to_onnx
 
         to_onnx(arch, args.output, **options)

@@ -57,11 +57,10 @@ def tensor_of(proto: Any, where: str) -> Array:
         )
     try:
         array = np.asarray(numpy_helper.to_array(proto))
+        # bfloat16 and its like become float32; text does not
+        return array if array.dtype.kind in "biuf" else array.astype(np.float32)
     except Exception as error:
         raise InterchangeError(f"{where}: tensor {proto.name!r} is malformed: {error}") from None
-    if array.dtype.kind not in "biuf":  # bfloat16 and its like
-        array = array.astype(np.float32)
-    return array
 
 
 def _axes(xs: Sequence[Any], a: Attributes) -> list[int] | None:
@@ -176,7 +175,7 @@ def _joint(*shapes: Sequence[int]) -> int:
 
 
 def _picked(xs: Sequence[Any], a: Attributes) -> int:
-    shape: tuple[int, ...] = tuple(xs[0].shape)
+    shape: tuple[int, ...] = xs[0].shape
     axis = int(a.get("axis", 0))
     return int(xs[1].size) * math.prod(shape[:axis] + shape[axis:][1:])
 

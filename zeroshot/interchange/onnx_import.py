@@ -9,7 +9,9 @@ from __future__ import annotations
 __all__ = ["from_onnx"]
 
 import os
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, overload
 
@@ -18,7 +20,8 @@ import numpy as np
 from zeroshot.errors import InterchangeError
 from zeroshot.graph import Graph
 from zeroshot.inputs import check_int
-from zeroshot.interchange.assembler import Assembler, BatchNorm
+from zeroshot.interchange.assembler import Assembler
+from zeroshot.interchange.builder import ANY_BATCH, BatchNorm, check_image_shape
 from zeroshot.interchange.onnx_constants import Budget, can_fold, fold, tensor_of
 from zeroshot.interchange.onnx_operators import (
     DOMAINS,
@@ -30,14 +33,12 @@ from zeroshot.interchange.onnx_operators import (
     Call,
     Tensor,
 )
-from zeroshot.interchange.problems import Problems
+from zeroshot.interchange.problems import IN_OPERATOR, Problems
 from zeroshot.interchange.values import Unsupported, Value
 
 MAX_BYTES = 1 << 31  # what a protocol buffer can hold
 MAX_NODES = 1 << 16
-_IN_OPERATOR = (ArithmeticError, AttributeError, LookupError, MemoryError, TypeError, ValueError)
-_MALFORMED = (AttributeError, LookupError, TypeError, OverflowError, UnicodeError)
-_ANY_BATCH = 7919  # stands for a batch of any size; prime, so that no other axis is taken for it
+_RENAMES = frozenset(["Cast", "Identity", "Reshape", "Squeeze", "Transpose", "Unsqueeze"])
 
 
 @overload
@@ -100,14 +101,12 @@ def from_onnx(
     ImportError
         If onnx is not installed: ``pip install 'zeroshot[onnx]'``.
     """
-    model, where = _read(source)
+    shape = None if input_shape is None else check_image_shape(input_shape)
     if output is not None and not isinstance(output, str):
         output = check_int("output", output, -MAX_NODES, MAX_NODES)
-    try:
-        importer = Importer(model, where, input_shape, batch_norm)
-        graph = importer.run(output)
-    except _MALFORMED as error:  # texts that are no text, fields that are not there
-        raise InterchangeError(f"{where}: is malformed: {error}") from None
+    model, where = _read(source)
+    importer = Importer(File(model, where), where, shape, batch_norm)
+    graph = importer.run(output)
     return (graph, importer.assembler.weights) if weights else graph
 
 
@@ -139,60 +138,118 @@ def _read(source: Any) -> tuple[Any, str]:
     return model, where
 
 
+@dataclass(frozen=True, eq=False)
+class Node:
+    """An operator of a file, by the names of what it reads and makes."""
+
+    op_type: str
+    domain: str
+    name: str
+    input: tuple[str, ...]
+    output: tuple[str, ...]
+    attribute: Sequence[Any]
+
+
+class File:
+    """What a protocol buffer holds, with every name read and every tensor made once.
+
+    Attributes
+    ----------
+    opset : int
+    nodes : list of Node
+    stored : dict of str to ndarray
+        Tensors of the file.
+    inputs : dict of str to list of int
+        Axes of what is not stored, 0 where any size will do.
+    outputs : list of str
+    """
+
+    def __init__(self, model: Any, where: str) -> None:
+        graph = model.graph
+        if not graph.node:
+            raise InterchangeError(f"{where}: has no nodes")
+        if len(graph.node) > MAX_NODES:
+            raise InterchangeError(f"{where}: has more than {MAX_NODES} nodes")
+        if graph.sparse_initializer:
+            raise InterchangeError(f"{where}: has sparse tensors, which are not read")
+        self.opset = max([o.version for o in model.opset_import if o.domain in DOMAINS] or [1])
+        try:
+            self.nodes = [
+                Node(
+                    _text(n.op_type), _text(n.domain), _text(n.name), tuple(map(_text, n.input)),
+                    tuple(map(_text, n.output)), n.attribute,
+                )
+                for n in graph.node
+            ]  # fmt: skip
+            stored = [_text(t.name) for t in graph.initializer]
+            names = [_text(i.name) for i in graph.input]
+            self.outputs = [_text(o.name) for o in graph.output]
+        except UnicodeError as error:
+            raise InterchangeError(f"{where}: is malformed: {error}") from None
+        known = set(stored)
+        inputs = [i for i, name in zip(graph.input, names, strict=True) if name not in known]
+        made = [*stored, *(i.name for i in inputs), *(o for n in self.nodes for o in n.output if o)]
+        if len(set(made)) < len(made):
+            name = Counter(made).most_common(1)[0][0]
+            raise InterchangeError(f"{where}: tensor {name!r} is made twice")
+        self.stored = {t.name: tensor_of(t, where) for t in graph.initializer}
+        self.inputs = {
+            i.name: [
+                d.dim_value if d.WhichOneof("value") == "dim_value" else 0
+                for d in i.type.tensor_type.shape.dim
+            ]
+            for i in inputs
+        }
+
+
+def _text(name: str | bytes) -> str:
+    """A name; what is no UTF-8 comes out of a protocol buffer as bytes, or raises here too."""
+    return name.decode() if isinstance(name, bytes) else name
+
+
 class Importer:
     """One model on its way to a graph: what its operators (`onnx_operators`) see."""
 
     def __init__(
-        self, model: Any, where: str, input_shape: Sequence[int] | None, batch_norm: BatchNorm
+        self,
+        file: File,
+        where: str,
+        input_shape: tuple[int, int, int] | None,
+        batch_norm: BatchNorm,
     ) -> None:
-        self.where = where
-        self.graph = model.graph
-        if not self.graph.node:
-            raise InterchangeError(f"{where}: has no nodes")
-        if len(self.graph.node) > MAX_NODES:
-            raise InterchangeError(f"{where}: has more than {MAX_NODES} nodes")
-        if self.graph.sparse_initializer:
-            raise InterchangeError(f"{where}: has sparse tensors, which are not read")
-        self.opset = max([o.version for o in model.opset_import if o.domain in DOMAINS] or [1])
+        self.file, self.where, self.stored = file, where, file.stored
         self.problems = Problems(where)
-        self.tensors: dict[str, Tensor] = {"": None}
-        self.stored = {t.name for t in self.graph.initializer}
-        stored = {t.name: tensor_of(t, where) for t in self.graph.initializer}
-        self.tensors.update(stored)
-        self.budget = Budget(sum(array.nbytes for array in stored.values()))
-        self.readers: dict[str, list[Any]] = {}  # the last is None for the output
+        self.tensors: dict[str, Tensor] = {"": None, **file.stored}
+        self.budget = Budget(sum(array.nbytes for array in file.stored.values()))
+        self.readers: dict[str, list[Node | None]] = {}  # None for the one who asked
+        self.makers = {output: node for node in file.nodes for output in node.output}
+        self.absorbed: set[str] = set()  # made by a node before their own
         image, shape, self.batch = self._image(input_shape)
         self.assembler = Assembler(shape, batch_norm)
         self.tensors[image] = self.assembler.image
 
-    def _image(self, given: Sequence[int] | None) -> tuple[str, tuple[int, int, int], int]:
-        inputs = [i for i in self.graph.input if i.name not in self.stored]
+    def _image(self, given: tuple[int, int, int] | None) -> tuple[str, tuple[int, int, int], int]:
+        inputs = self.file.inputs
         if len(inputs) != 1:
-            names = ", ".join(i.name for i in inputs)
             raise InterchangeError(
-                f"{self.where}: expected one input, the image; got {len(inputs)}: {names}"
+                f"{self.where}: expected one input, the image; got {len(inputs)}: "
+                + ", ".join(inputs)
             )
-        dims = [
-            d.dim_value if d.WhichOneof("value") == "dim_value" else 0
-            for d in inputs[0].type.tensor_type.shape.dim
-        ]
+        ((name, dims),) = inputs.items()
         if dims and len(dims) != 4:
             raise InterchangeError(
                 f"{self.where}: expected an input of shape (N, C, H, W), got {len(dims)} axes"
             )
-        own = dims[1:] or [0, 0, 0]
-        if given is not None:
-            shape = tuple(int(d) for d in given)
-            if len(shape) != 3 or any(d > 0 and d != s for d, s in zip(own, shape, strict=False)):
-                raise ValueError(f"input_shape: the model takes {tuple(own)} (0: any), got {shape}")
-        else:
-            shape = tuple(own)
+        own = tuple(dims[1:]) or (0, 0, 0)
+        if given is not None and any(d > 0 and d != s for d, s in zip(own, given, strict=True)):
+            raise ValueError(f"input_shape: the model takes {own} (0: any), got {given}")
+        shape = own if given is None else given
         if min(shape) < 1:
             raise InterchangeError(
                 f"{self.where}: the shape of an image is open, {shape}; give input_shape"
             )
-        batch = dims[0] if dims and dims[0] > 0 else _ANY_BATCH
-        return inputs[0].name, (shape[0], shape[1], shape[2]), batch
+        batch = dims[0] if dims and dims[0] > 0 else ANY_BATCH
+        return name, (shape[0], shape[1], shape[2]), batch
 
     # ---- running -------------------------------------------------------------------------------
 
@@ -200,13 +257,13 @@ class Importer:
         name = self._output(output)
         nodes = self._needed(name)
         for node in nodes:
-            for read in node.input:
+            for read in filter(None, node.input):
                 self.readers.setdefault(read, []).append(node)
         self.readers.setdefault(name, []).append(None)
         unread = {read: len(nodes) for read, nodes in self.readers.items()}
         for node in nodes:
             self._node(node)
-            for read in node.input:
+            for read in filter(None, node.input):
                 unread[read] -= 1
                 if not unread[read] and isinstance(self.tensors.get(read), np.ndarray):
                     del self.tensors[read]
@@ -223,7 +280,7 @@ class Importer:
         raise self.problems.error()
 
     def _output(self, wanted: int | str | None) -> str:
-        names: list[str] = [o.name for o in self.graph.output]
+        names = self.file.outputs
         if isinstance(wanted, str):
             if wanted not in names:
                 raise ValueError(f"output: expected one of {', '.join(names)}; got {wanted!r}")
@@ -238,18 +295,37 @@ class Importer:
             raise ValueError(f"output: expected a number below {len(names)}, got {wanted}")
         return names[at]
 
-    def _needed(self, output: str) -> list[Any]:
+    def _needed(self, output: str) -> list[Node]:
         """Nodes that the output depends on, in the order of the file."""
         wanted, nodes = {output}, []
-        for node in reversed(self.graph.node):
+        for node in reversed(self.file.nodes):
             if wanted.intersection(node.output):
                 nodes.append(node)
                 wanted.update(node.input)
+                wanted.discard("")  # an input that is left out
         return nodes[::-1]
 
-    def _node(self, node: Any) -> None:
-        if all(name in self.tensors for name in node.output):
-            return  # went into the node before it
+    def absorb(self, node: Node, result: Value) -> None:
+        """`node`, which comes later, makes `result`: it went into the one that is being read."""
+        self.tensors[node.output[0]] = result
+        self.absorbed.add(node.output[0])
+
+    def owner_of(self, name: str) -> str | None:
+        """The stored tensor behind a weight, which only one layer may have.
+
+        None for a tensor whose elements are all alike: exporters keep equal tensors once, so that
+        two norms that both begin with ones have the same one in the file, and share nothing.
+        """
+        array = self.tensors[name]
+        while name in self.makers and self.makers[name].op_type in _RENAMES:
+            name = self.makers[name].input[0]
+        if isinstance(array, np.ndarray) and np.all(array == array.flat[:1]):
+            return None
+        return name
+
+    def _node(self, node: Node) -> None:
+        if self.absorbed.intersection(node.output):
+            return
         name = self.name_of(node)
         label = node.op_type if node.domain in DOMAINS else f"{node.domain}::{node.op_type}"
         self.problems.call(name, label)
@@ -267,8 +343,8 @@ class Importer:
             return
         except InterchangeError:
             raise
-        except _IN_OPERATOR as error:  # attributes of a wrong kind, arrays of a wrong shape
-            self.problems.add(label, name, f"malformed: {type(error).__name__}: {error}")
+        except IN_OPERATOR as error:
+            self.problems.add_malformed(label, name, error)
             return
         if not isinstance(results, list):
             results = [results]
@@ -276,7 +352,7 @@ class Importer:
         self.tensors[""] = None
 
     def _result(
-        self, node: Any, label: str, name: str, inputs: list[Any], attributes: dict[str, Any]
+        self, node: Node, label: str, name: str, inputs: list[Any], attributes: dict[str, Any]
     ) -> Any:
         if (
             node.input
@@ -297,7 +373,7 @@ class Importer:
 
     # ---- names ---------------------------------------------------------------------------------
 
-    def name_of(self, node: Any) -> str:
+    def name_of(self, node: Node) -> str:
         """That of its weights where the file keeps it, else its own without repetitions."""
         for tensor in node.input[1:2]:
             if tensor in self.stored and tensor.endswith(".weight"):
@@ -313,7 +389,7 @@ class Importer:
         return ".".join(parts) or node.op_type.lower()
 
 
-def _attributes(node: Any, where: str) -> dict[str, Any]:
+def _attributes(node: Node, where: str) -> dict[str, Any]:
     from onnx import TensorProto, helper
 
     found: dict[str, Any] = {}

@@ -18,7 +18,7 @@ from zeroshot.interchange.values import Pads, Unsupported, Value
 from zeroshot.interchange.windows import same_padding
 
 if TYPE_CHECKING:
-    from zeroshot.interchange.onnx_import import Importer
+    from zeroshot.interchange.onnx_import import Importer, Node
 
 DOMAINS = ("", "ai.onnx")
 
@@ -36,7 +36,9 @@ Tensor: TypeAlias = Value | Array | _Marker | None
 class Call:
     """A node, its inputs and attributes, as the table of operators takes them."""
 
-    def __init__(self, node: Any, name: str, inputs: list[Any], attributes: dict[str, Any]) -> None:
+    def __init__(
+        self, node: Node, name: str, inputs: list[Any], attributes: dict[str, Any]
+    ) -> None:
         self.node, self.name, self.inputs, self.attributes = node, name, inputs, attributes
 
     def get(self, i: int) -> Any:
@@ -87,7 +89,7 @@ def _conv(m: Importer, c: Call) -> Value:
     return m.assembler.conv2d(
         c.value(), weight, c.optional(2, "bias"), stride=stride, dilation=dilation,
         pads=_pads(c, span, stride), groups=int(c.attributes.get("group", 1)),
-        name=c.name, key=c.node.input[1],
+        name=c.name, key=m.owner_of(c.node.input[1]),
     )  # fmt: skip
 
 
@@ -97,33 +99,28 @@ def _gemm(m: Importer, c: Call) -> Value:
         raise Unsupported("has alpha, beta or transA")
     weight = c.weight(1, "weight")
     bias = c.optional(2, "bias")
-    if bias is not None:
-        bias = np.ascontiguousarray(np.broadcast_to(bias.reshape(-1), _outputs(weight, a)))
     weight = weight if a.get("transB", 0) else weight.T
-    return m.assembler.linear(c.value(), weight, bias, name=c.name, key=c.node.input[1])
-
-
-def _outputs(weight: Array, a: dict[str, Any]) -> tuple[int]:
-    return (weight.shape[0 if a.get("transB", 0) else 1],)
-
-
-def _is(node: Any, op: str) -> bool:
-    return node is not None and node.op_type == op and node.domain in DOMAINS
+    if bias is not None:
+        if bias.ndim > 2 or bias.shape[:-1] not in ((), (1,)):
+            raise Unsupported(f"has a bias of shape {bias.shape}, which is no row")
+        bias = np.broadcast_to(bias.reshape(-1), weight.shape[:1])
+    return m.assembler.linear(c.value(), weight, bias, name=c.name, key=m.owner_of(c.node.input[1]))
 
 
 def _matmul(m: Importer, c: Call) -> Value:
     weight = c.weight(1, "second factor")
     if weight.ndim != 2:
         raise Unsupported(f"has a second factor of {weight.ndim} axes")
-    bias, after = None, m.readers.get(c.node.output[0], [])
-    if len(after) == 1 and _is(after[0], "Add"):  # its bias
-        other = [i for i in after[0].input if i != c.node.output[0]]
+    bias, readers = None, m.readers[c.node.output[0]]
+    after = readers[0] if len(readers) == 1 else None
+    if after is not None and after.op_type == "Add" and after.domain in DOMAINS:  # its bias
+        other = [i for i in after.input if i != c.node.output[0]]
         found = m.tensors.get(other[0]) if len(other) == 1 else None
         if isinstance(found, np.ndarray) and found.shape == weight.shape[1:]:
             bias = found
-    y = m.assembler.linear(c.value(), weight.T, bias, name=c.name, key=c.node.input[1])
-    if bias is not None:
-        m.tensors[after[0].output[0]] = y
+    y = m.assembler.linear(c.value(), weight.T, bias, name=c.name, key=m.owner_of(c.node.input[1]))
+    if after is not None and bias is not None:
+        m.absorb(after, y)
     return y
 
 
@@ -139,32 +136,28 @@ def _batch_norm(m: Importer, c: Call) -> list[Value]:
     beta: Array | None
     gamma, beta, mean, var = (c.weight(i, what) for i, what in enumerate(names, start=1))
     eps = float(c.attributes.get("epsilon", 1e-5))
-    if (
-        not any(i in m.stored for i in c.node.input[1:3])
-        and np.all(gamma == 1)
-        and not np.any(beta)
-    ):
-        gamma = beta = None  # constants, not weights
+    key = m.owner_of(c.node.input[1])
+    if _is_plain(m, c, gamma, beta):
+        gamma = beta = None
     x = c.value()
-    return [m.assembler.batch_norm(x, gamma, beta, mean, var, eps=_round(eps), name=c.name)]
+    return [
+        m.assembler.batch_norm(x, gamma, beta, mean, var, eps=_round(eps), name=c.name, key=key)
+    ]
 
 
 def _layer_norm(m: Importer, c: Call) -> Value:
     x = c.value()
     if c.attributes.get("axis", -1) not in (-1, len(x.groups)):
         raise Unsupported("is over more than the last axis")
-    gamma: Array | None = c.weight(1, "scale")
-    beta = c.optional(2, "shift")
+    scale, beta = c.weight(1, "scale"), c.optional(2, "shift")
     if beta is None:
-        beta = np.zeros_like(gamma)
-    if (
-        not any(i in m.stored for i in c.node.input[1:3])
-        and np.all(gamma == 1)
-        and not np.any(beta)
-    ):
-        gamma = beta = None  # constants, not weights
+        beta = np.broadcast_to(np.zeros((), scale.dtype), scale.shape)
+    gamma: Array | None = scale
+    key = m.owner_of(c.node.input[1])
+    if _is_plain(m, c, gamma, beta):
+        gamma = beta = None
     eps = _round(float(c.attributes.get("epsilon", 1e-5)))
-    return m.assembler.layer_norm(x, gamma, beta, eps=eps, name=c.name)
+    return m.assembler.layer_norm(x, gamma, beta, eps=eps, name=c.name, key=key)
 
 
 def _round(value: float) -> float:
@@ -310,7 +303,10 @@ def _per_channel(m: Importer, c: Call, a: Tensor, b: Tensor) -> Value | None:
     axis = scale.ndim - int(np.argmax(np.array(scale.shape) == scale.size))  # from the end
     if scale.size != max(scale.shape) or axis > len(x.groups) or scale.dtype.kind != "f":
         return None
-    return m.assembler.scale_channels(x, scale.reshape(-1), len(x.groups) - axis, name=c.name)
+    key = m.owner_of(c.node.input[0 if scale is a else 1])
+    return m.assembler.scale_channels(
+        x, scale.reshape(-1), len(x.groups) - axis, name=c.name, key=key
+    )
 
 
 def _sum(m: Importer, c: Call) -> Value:
@@ -339,55 +335,31 @@ def _shape(m: Importer, c: Call) -> Array:
     return sizes[c.attributes.get("start", 0) : c.attributes.get("end")]
 
 
-def _to(m: Importer, x: Value, shape: Sequence[int]) -> Value:
-    """`x` with axes of these sizes, the batch among them."""
-    total = m.batch * math.prod(x.sizes)
-    sizes = [int(d) for d in shape]
-    if sizes.count(-1) == 1:
-        rest = -math.prod(sizes)
-        sizes[sizes.index(-1)] = total // rest if rest else 0
-    if not sizes or sizes[0] != m.batch or math.prod(sizes) != total:
-        raise Unsupported(f"makes {tuple(shape)} of (batch, {', '.join(map(str, x.sizes))})")
-    return m.assembler.reshape(x, sizes[1:])
-
-
 def _reshape(m: Importer, c: Call) -> Value:
     x = c.value()
     own = (m.batch, *x.sizes)
     shape = c.constant(1, "shape").reshape(-1).tolist()
     if not c.attributes.get("allowzero", 0):
         shape = [own[i] if d == 0 and i < len(own) else d for i, d in enumerate(shape)]
-    return _to(m, x, shape)
+    return m.assembler.view(x, shape, m.batch)
 
 
 def _flatten(m: Importer, c: Call) -> Value:
     if c.attributes.get("axis", 1) not in (1, -len(c.value().groups)):
         raise Unsupported("flattens the batch")
-    return _to(m, c.value(), [m.batch, -1])
+    return m.assembler.view(c.value(), [m.batch, -1], m.batch)
 
 
 def _squeeze(m: Importer, c: Call) -> Value:
     x = c.value()
     axes = c.get(1) if c.get(1) is not None else c.attributes.get("axes")
-    gone = (
-        [i for i, n in enumerate(x.sizes) if n == 1]
-        if axes is None
-        else [_axis(x, i) for i in axes]
-    )
-    return m.assembler.reshape(x, [n for i, n in enumerate(x.sizes) if i not in gone])
+    return m.assembler.squeeze(x, None if axes is None else [_axis(x, i) for i in axes])
 
 
 def _unsqueeze(m: Importer, c: Call) -> Value:
-    x = c.value()
-    axes = c.get(1) if c.get(1) is not None else c.attributes["axes"]
-    rank = len(x.groups) + 1 + len(axes)
-    at = sorted(int(i) % rank for i in axes)
-    if at and at[0] == 0:
-        raise Unsupported("puts an axis before the batch")
-    sizes = list(x.sizes)
-    for i in at:
-        sizes.insert(i - 1, 1)
-    return m.assembler.reshape(x, sizes)
+    return m.assembler.unsqueeze(
+        c.value(), c.get(1) if c.get(1) is not None else c.attributes["axes"]
+    )
 
 
 def _transpose(m: Importer, c: Call) -> Value:
@@ -400,8 +372,13 @@ def _transpose(m: Importer, c: Call) -> Value:
 
 def _expand(m: Importer, c: Call) -> Value:
     x = c.value()
-    if any(n != 1 for n in np.array(c.constant(1, "shape")) // np.array([m.batch, *x.sizes])):
-        raise Unsupported("repeats a tensor")
+    own = (m.batch, *x.sizes)
+    shape = tuple(int(n) for n in c.constant(1, "shape"))
+    if len(shape) > len(own):
+        raise Unsupported(f"makes {shape}, an axis before the batch")
+    for n, size in zip(shape[::-1], own[::-1], strict=False):
+        if n not in (1, size):
+            raise Unsupported(f"repeats a tensor, or does not fit it: {shape} of {own}")
     return x
 
 
@@ -418,11 +395,7 @@ def _split(m: Importer, c: Call) -> list[Value]:
         each = -(-x.sizes[axis] // len(c.node.output))
         sizes = [each] * (len(c.node.output) - 1)
         sizes.append(x.sizes[axis] - sum(sizes))
-    ends = np.cumsum(sizes).tolist()
-    return [
-        m.assembler.take(x, axis, start, end, c.name)
-        for start, end in zip([0, *ends[:-1]], ends, strict=True)
-    ]
+    return m.assembler.split(x, axis, sizes, c.name)
 
 
 def _slice(m: Importer, c: Call) -> Value:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-__all__ = ["Problems"]
+__all__ = ["IN_OPERATOR", "Problems"]
 
 from zeroshot.errors import InterchangeError
 
+# What arguments of a wrong kind, arrays of a wrong shape raise in the reading of one operator.
+IN_OPERATOR = (ArithmeticError, AttributeError, LookupError, MemoryError, TypeError, ValueError)
 _MAX_NAMES = 8  # of one operator
 
 
@@ -28,6 +30,10 @@ class Problems:
         names = self._found.setdefault((self._labels.get(name, label), reason), [])
         if name not in names:
             names.append(name)
+
+    def add_malformed(self, label: str, name: str, error: Exception) -> None:
+        """One of `IN_OPERATOR` came out of the reading of node `name`."""
+        self.add(label, name, f"malformed: {type(error).__name__}: {error}")
 
     def error(self) -> InterchangeError:
         """One error that names all."""

@@ -94,9 +94,9 @@ class Call:
             raise Unsupported(f"has no {key}")
         return array
 
-    def owner(self) -> tuple[str, object]:
-        """Name and key of a layer that is a function: those of its weight."""
-        x = self.get(1, "weight")
+    def owner(self, i: int = 1) -> tuple[str, object]:
+        """Name and key of a layer that is a function: those of its weight, argument `i`."""
+        x = self.get(i, "weight")
         name = x.name.removesuffix(".weight") if isinstance(x, Parameter) else self.name
         return name, id(x.tensor) if isinstance(x, Parameter) else None
 

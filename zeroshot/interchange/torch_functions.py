@@ -90,7 +90,9 @@ def _scale(c: Call, a: Any, b: Any) -> Value:
     axis = len(x.groups) - (scale.ndim - (long[0] if long else 0))
     if axis < 0:
         raise Unsupported("multiplies images by numbers of their own")
-    return c.assembler.scale_channels(x, scale.reshape(-1), axis, name=parameter.name)
+    return c.assembler.scale_channels(
+        x, scale.reshape(-1), axis, name=parameter.name, key=id(parameter.tensor)
+    )
 
 
 # ---- axes ----------------------------------------------------------------------------------------
@@ -102,24 +104,14 @@ def _concat(c: Call) -> Value:
     return c.assembler.concat(xs, axis_of(xs[0], axis), c.name)
 
 
-def _to(c: Call, sizes: Sequence[Any]) -> Value:
-    dims = [int(n) for n in sizes]
-    total = c.batch * math.prod(c.x.sizes)
-    if dims.count(-1) == 1:
-        rest = -math.prod(dims)
-        dims[dims.index(-1)] = total // rest if rest else 0
-    if not dims or dims[0] != c.batch or math.prod(dims) != total:
-        raise Unsupported(f"makes {tuple(sizes)} of (batch, {', '.join(map(str, c.x.sizes))})")
-    return c.assembler.reshape(c.x, dims[1:])
-
-
 def _view(c: Call) -> Value:
+    sizes: Sequence[Any]
     sizes = c.args[1:] if len(c.args) > 1 else [c.kwargs.get("shape", c.kwargs.get("size"))]
     if len(sizes) == 1 and isinstance(sizes[0], tuple | list):
         sizes = sizes[0]
     if not all(isinstance(n, int) for n in sizes):
         raise Unsupported(f"makes {tuple(sizes)}")
-    return _to(c, sizes)
+    return c.assembler.view(c.x, sizes, c.batch)
 
 
 def _flatten(c: Call) -> Value:
@@ -131,26 +123,21 @@ def _flatten(c: Call) -> Value:
     if start == 0:
         raise Unsupported("flattens the batch")
     sizes = [c.batch, *c.x.sizes]
-    return _to(c, [*sizes[:start], math.prod(sizes[start : end + 1]), *sizes[end + 1 :]])
+    joined = [*sizes[:start], math.prod(sizes[start : end + 1]), *sizes[end + 1 :]]
+    return c.assembler.view(c.x, joined, c.batch)
 
 
 def _squeeze(c: Call) -> Value:
     axes = c.get(1, "dim")
     if axes is None:
-        gone = [i for i, n in enumerate(c.x.sizes) if n == 1]
-    else:
-        named = axes if isinstance(axes, tuple | list) else (axes,)
-        gone = [i for i in (axis_of(c.x, a) for a in named) if c.x.sizes[i] == 1]
-    return c.assembler.reshape(c.x, [n for i, n in enumerate(c.x.sizes) if i not in gone])
+        return c.assembler.squeeze(c.x)
+    named = axes if isinstance(axes, tuple | list) else (axes,)
+    found = [axis_of(c.x, a) for a in named]
+    return c.assembler.squeeze(c.x, [i for i in found if c.x.sizes[i] == 1])
 
 
 def _unsqueeze(c: Call) -> Value:
-    at = int(c.get(1, "dim")) % (len(c.x.groups) + 2)
-    if at == 0:
-        raise Unsupported("puts an axis before the batch")
-    sizes = list(c.x.sizes)
-    sizes.insert(at - 1, 1)
-    return c.assembler.reshape(c.x, sizes)
+    return c.assembler.unsqueeze(c.x, [c.get(1, "dim")])
 
 
 def _permute(c: Call) -> Value:
@@ -194,22 +181,15 @@ def _split(c: Call) -> list[Value]:
         each = c.kwargs.get("split_size")
     size = c.x.sizes[axis]
     sizes = [min(each, size - i) for i in range(0, size, each)] if isinstance(each, int) else each
-    return _parts(c, axis, sizes)
+    return c.assembler.split(c.x, axis, sizes, c.name)
 
 
 def _chunk(c: Call) -> list[Value]:
     axis = axis_of(c.x, c.get(2, "dim", 0))
     size = c.x.sizes[axis]
     each = -(-size // int(c.get(1, "chunks")))
-    return _parts(c, axis, [min(each, size - i) for i in range(0, size, each)])
-
-
-def _parts(c: Call, axis: int, sizes: Sequence[int]) -> list[Value]:
-    ends = np.cumsum(sizes).tolist()
-    return [
-        c.assembler.take(c.x, axis, start, end, c.name)
-        for start, end in zip([0, *ends[:-1]], ends, strict=True)
-    ]
+    sizes = [min(each, size - i) for i in range(0, size, each)]
+    return c.assembler.split(c.x, axis, sizes, c.name)
 
 
 def _item(c: Call) -> Any:

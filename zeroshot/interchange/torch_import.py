@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from zeroshot.errors import InterchangeError
 from zeroshot.graph import Graph
 from zeroshot.inputs import check_int
-from zeroshot.interchange.assembler import Assembler, BatchNorm
-from zeroshot.interchange.problems import Problems
+from zeroshot.interchange.assembler import Assembler
+from zeroshot.interchange.builder import ANY_BATCH, BatchNorm, check_image_shape
+from zeroshot.interchange.problems import IN_OPERATOR, Problems
 from zeroshot.interchange.torch_call import Box, Call, Parameter
 from zeroshot.interchange.torch_functions import IN_PLACE, VIEWS, find, same
 from zeroshot.interchange.values import Unsupported, Value
@@ -24,7 +25,7 @@ from zeroshot.interchange.values import Unsupported, Value
 if TYPE_CHECKING:
     import torch
 
-_BATCH = 7919  # stands for a batch of any size; prime, so that no other axis is taken for it
+_MAX_OUTPUTS = 1 << 16
 
 
 class _Unknown:
@@ -93,9 +94,9 @@ def from_torch(
         raise ImportError("from_torch needs PyTorch: pip install torch") from None
     if not isinstance(module, torch.nn.Module):
         raise TypeError(f"module: expected a torch.nn.Module, got {type(module).__name__}")
-    shape = tuple(check_int(f"input_shape[{i}]", n, 1) for i, n in enumerate(input_shape))
-    if len(shape) != 3:
-        raise ValueError(f"input_shape: expected (channels, height, width), got {shape}")
+    shape = check_image_shape(input_shape)
+    if output is not None:
+        output = check_int("output", output, -_MAX_OUTPUTS, _MAX_OUTPUTS)
     where = type(module).__name__
     try:
         graph = torch.fx.Tracer().trace(module)
@@ -150,18 +151,22 @@ class Importer:
 
     def _logits(self, output: int | None) -> Any:
         result = self.nodes[-1].args[0]
-        if isinstance(result, tuple | list | Mapping):
-            values = list(result.values()) if isinstance(result, Mapping) else list(result)
-            if output is None and len(values) > 1:
-                raise InterchangeError(
-                    f"{self.where}: returns {len(values)} values; say which are the logits "
-                    "with output="
-                )
-            at = 0 if output is None else output
-            if not -len(values) <= at < len(values):
-                raise ValueError(f"output: expected a number below {len(values)}, got {output}")
-            return values[at]
-        return result
+        if isinstance(result, Mapping):
+            values = list(result.values())
+        else:
+            values = list(result) if isinstance(result, tuple | list) else [result]
+        if output is None and len(values) != 1:
+            raise InterchangeError(
+                f"{self.where}: returns {len(values)} values; say which are the logits with output="
+            )
+        at = 0 if output is None else output
+        if not -len(values) <= at < len(values):
+            raise ValueError(f"output: expected a number below {len(values)}, got {output}")
+        if not hasattr(values[at], "all_input_nodes"):
+            raise InterchangeError(
+                f"{self.where}: returns a {type(values[at]).__name__} for logits, not a tensor"
+            )
+        return values[at]
 
     def _needed(self, output: int | None) -> set[Any]:
         """Nodes that the logits depend on; what is written in place counts for what is written."""
@@ -210,6 +215,8 @@ class Importer:
             self.found[node] = self._result(node, name)
         except Unsupported as reason:
             self.problems.add(label, reason.culprit or name, str(reason))
+        except IN_OPERATOR as error:
+            self.problems.add_malformed(label, name, error)
 
     def _label(self, node: Any) -> str:
         if node.op == "call_module":
@@ -240,7 +247,7 @@ class Importer:
             if node.op != "call_function":
                 raise Unsupported("")
             return node.target(*args, **kwargs)  # of sizes alone
-        result = handler(Call(self.assembler, _BATCH, name, module, args, kwargs))
+        result = handler(Call(self.assembler, ANY_BATCH, name, module, args, kwargs))
         if self._writes(node) and isinstance(args[0], Box) and isinstance(result, Value):
             args[0].write(result)
             return args[0]

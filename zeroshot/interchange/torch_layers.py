@@ -25,7 +25,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from zeroshot.interchange.torch_call import Call, Parameter, array_of, axis_of
+from zeroshot.interchange.torch_call import Call, array_of, axis_of
 from zeroshot.interchange.values import Pads, Unsupported, Value
 from zeroshot.interchange.windows import same_padding
 
@@ -38,6 +38,11 @@ def _pair(x: Any) -> tuple[int, int]:
             raise Unsupported(f"has {len(x)} axes of pixels")
         return int(x[0]), int(x[-1])
     return int(x), int(x)
+
+
+def _key(weight: Any) -> object:
+    """What two layers with the same weight have in common; None without one."""
+    return None if weight is None else id(weight)
 
 
 def _optional(tensor: Any) -> NDArray[Any] | None:
@@ -93,7 +98,14 @@ def batch_norm_module(c: Call) -> Value:
     m = c.module
     mean, var = _optional(m.running_mean), _optional(m.running_var)
     return c.assembler.batch_norm(
-        c.x, _optional(m.weight), _optional(m.bias), mean, var, eps=m.eps, name=c.name, key=id(m)
+        c.x,
+        _optional(m.weight),
+        _optional(m.bias),
+        mean,
+        var,
+        eps=m.eps,
+        name=c.name,
+        key=_key(m.weight),
     )
 
 
@@ -102,8 +114,8 @@ def batch_norm_function(c: Call) -> Value:
         c.weight(i, key)
         for i, key in enumerate(("running_mean", "running_var", "weight", "bias"), start=1)
     )
-    x, eps = c.x, c.get(7, "eps", 1e-5)
-    return c.assembler.batch_norm(x, gamma, beta, mean, var, eps=eps, name=c.name)
+    x, eps, (_, key) = c.x, c.get(7, "eps", 1e-5), c.owner(3)
+    return c.assembler.batch_norm(x, gamma, beta, mean, var, eps=eps, name=c.name, key=key)
 
 
 def layer_norm_module(c: Call) -> Value:
@@ -111,23 +123,23 @@ def layer_norm_module(c: Call) -> Value:
     if len(m.normalized_shape) != 1:
         raise Unsupported("is over more than the last axis")
     gamma, beta = _optional(m.weight), _optional(m.bias)
-    return c.assembler.layer_norm(c.x, gamma, beta, eps=m.eps, name=c.name, key=id(m))
+    return c.assembler.layer_norm(c.x, gamma, beta, eps=m.eps, name=c.name, key=_key(m.weight))
 
 
 def layer_norm_function(c: Call) -> Value:
     if len(c.get(1, "normalized_shape")) != 1:
         raise Unsupported("is over more than the last axis")
     gamma, beta = c.weight(2, "weight"), c.weight(3, "bias")
-    weight = c.get(2, "weight")
-    name = weight.name.removesuffix(".weight") if isinstance(weight, Parameter) else c.name
-    return c.assembler.layer_norm(c.x, gamma, beta, eps=c.get(4, "eps", 1e-5), name=name)
+    name, key = c.owner(2)
+    eps = c.get(4, "eps", 1e-5)
+    return c.assembler.layer_norm(c.x, gamma, beta, eps=eps, name=name, key=key)
 
 
 def group_norm_module(c: Call) -> Value:
     m = c.module
     return c.assembler.group_norm(
         c.x, _optional(m.weight), _optional(m.bias), groups=m.num_groups, eps=m.eps, name=c.name,
-        key=id(m),
+        key=_key(m.weight),
     )  # fmt: skip
 
 

@@ -25,7 +25,8 @@ Node: TypeAlias = dict[str, Any]
 
 # Names that a module or the file has already.
 _RESERVED = """
-F T_destination add_module apply bfloat16 buffers call_super_init children compile cpu
+F FixedBatchNorm2d T_destination
+add_module apply bfloat16 buffers call_super_init children compile cpu
 cuda double dump_patches eval extra_repr float forward get_buffer get_extra_state
 get_parameter get_submodule half ipu load_state_dict load_weights logits matmul modules
 mtia named_buffers named_children named_modules named_parameters nn parameters
