@@ -23,6 +23,7 @@ from zeroshot.spaces import get_space
 
 _SPACES: Final[Mapping[str, Callable[[Any, Any, DrawOptions], Scene]]] = {
     "nasbench201": cells.nasbench201,
+    "transnas_micro": cells.nasbench201,
     "super_nasbench201": cells.super_nasbench201,
     "nasbench101": cells.nasbench101,
     "darts": cells.genotype,

@@ -31,8 +31,8 @@ _EDGES: Final = ((0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3))
 
 
 def nasbench201(space: Any, arch: Any, options: DrawOptions) -> Scene:
-    """Four nodes, an operation on each of the six edges."""
-    genes = space.parse(arch)
+    """Four nodes, an operation on each of the six edges: the last genes."""
+    genes = space.parse(arch)[-len(_EDGES) :]
     return _row(
         {edge: (space.OPS[op],) for edge, op in zip(space.EDGES, genes, strict=True)}, options
     )
