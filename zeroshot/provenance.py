@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-NUMERICS = 2
+NUMERICS = 3
 """Version of the arithmetic."""
 
 

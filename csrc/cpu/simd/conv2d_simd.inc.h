@@ -18,7 +18,8 @@ enum {
     BW_C = ZS_ACCUMULATORS >= 24 ? 8 : 2,   /* ... and input channels, times three filter columns */
     BW_C1 = ZS_ACCUMULATORS >= 24 ? 16 : 6, /* ... times one */
     BW_BUFFER_BYTES = 24 * 1024,            /* rows that backward-weights holds: half of a first-level cache */
-    FLAT_BYTES = 8 * 1024,                  /* of a row that a 1x1 convolution makes of several */
+    FLAT_BYTES = 8 * 1024,                  /* of a row that a 1x1 convolution makes of several, */
+    FLAT_PIXELS = 32,                       /* ... or so many pixels, each time that weights are read */
 };
 
 static bool is_depthwise(const zs_conv2d *d) { return d->groups == d->C && d->K == d->C && d->C > 1; }
@@ -122,11 +123,12 @@ static bool sees_pixels_alone(const zs_conv2d *d) {
     return w->R == 1 && w->S == 1 && w->stride_h == 1 && w->stride_w == 1 && !w->pad_h && !w->pad_w;
 }
 
-/* The rows of a 1x1 convolution without gaps between them, as fewer and longer rows. */
-static zs_conv2d with_longer_rows(const zs_conv2d *d) {
+/* The rows of a 1x1 convolution without gaps between them, as fewer and longer rows, of n_pixels where that takes more
+   than FLAT_BYTES. */
+static zs_conv2d with_longer_rows(const zs_conv2d *d, int n_pixels) {
     zs_conv2d f = *d;
     const size_t row = (size_t)d->W * (size_t)max_int(d->C, d->K) * sizeof(real);
-    int joined = min_int(d->H, max_int(1, (int)(FLAT_BYTES / row)));
+    int joined = min_int(d->H, max_int((n_pixels + d->W - 1) / d->W, (int)(FLAT_BYTES / row)));
     while (d->H % joined) joined--;
     f.W = f.Q = d->W * joined;
     f.H = f.P = d->H / joined;
@@ -142,7 +144,7 @@ static size_t rings_reals(const zs_conv2d *d) {
 }
 
 static size_t direct_scratch_bytes(const zs_conv2d *d) {
-    const zs_conv2d longer = sees_pixels_alone(d) ? with_longer_rows(d) : *d;
+    const zs_conv2d longer = sees_pixels_alone(d) ? with_longer_rows(d, 1) : *d;
     const size_t plain = rings_reals(d), flat = rings_reals(&longer), reals = plain > flat ? plain : flat;
     return 2 * (size_t)n_taps(d) * sizeof(real *) + ZS_ALIGN + reals * sizeof(real);
 }
@@ -421,25 +423,29 @@ static void depthwise_row(const depthwise_plan *plan, const taps *t, int n_rows,
     }
 }
 
-/* A 1x1 convolution sees pixels alone: rows, or whole samples of one pixel, become one long row. */
-static zs_conv2d flattened(const zs_conv2d *d, int *n0, int *n1, zs_view *const *views, int n_views) {
+/* A 1x1 convolution sees pixels alone: rows without gaps between them become longer ones, and samples of one pixel, or
+   of one row and n_pixels at the most, one long row. */
+static zs_conv2d flattened(const zs_conv2d *d, int *n0, int *n1, zs_view *const *views, int n_views, int n_pixels) {
     zs_conv2d f = *d;
     if (!sees_pixels_alone(d)) return f;
-    bool dense = true; /* rows follow each other without a gap */
-    for (int i = 0; i < n_views; i++) dense = dense && (!views[i]->p || views[i]->sh == d->W * views[i]->sw);
-    if (d->H == 1 && d->W == 1 && !d->relu) {
-        for (int i = 0; i < n_views; i++) {
-            if (!views[i]->p) continue;
-            views[i]->p = (real *)views[i]->p + *n0 * views[i]->sn;
-            views[i]->sw = views[i]->sn;
-        }
-        f.W = f.Q = *n1 - *n0;
-        *n0 = 0;
-        *n1 = 1;
-    } else if (dense) {
-        f = with_longer_rows(d);
-        for (int i = 0; i < n_views; i++) views[i]->sh = f.W * views[i]->sw;
+    bool joined = d->H * d->W > 1, samples = true; /* follow each other without a gap */
+    for (int i = 0; i < n_views; i++) {
+        if (!views[i]->p) continue;
+        joined = joined && views[i]->sh == d->W * views[i]->sw;
+        samples = samples && views[i]->sn == d->H * d->W * views[i]->sw;
     }
+    if (joined) f = with_longer_rows(d, d->relu ? 1 : n_pixels); /* rows that are copied stay in a first-level cache */
+    for (int i = 0; joined && i < n_views; i++) views[i]->sh = f.W * views[i]->sw;
+    const bool pixels = d->H == 1 && d->W == 1;
+    if (d->relu || f.H > 1 || !(pixels || (samples && f.W <= n_pixels))) return f;
+    for (int i = 0; i < n_views; i++) {
+        if (!views[i]->p) continue;
+        views[i]->p = (real *)views[i]->p + *n0 * views[i]->sn;
+        if (pixels) views[i]->sw = views[i]->sn;
+    }
+    f.W = f.Q = f.W * (*n1 - *n0);
+    *n0 = 0;
+    *n1 = 1;
     return f;
 }
 
@@ -447,7 +453,7 @@ static void direct_fwd(const zs_conv2d *dims, int n0, int n1, const zs_view *x_,
                        const zs_view *y_, void *scratch) {
     zs_view x = *x_, y = *y_;
     zs_view *const views[] = {&x, &y};
-    const zs_conv2d flat = flattened(dims, &n0, &n1, views, 2), *d = &flat;
+    const zs_conv2d flat = flattened(dims, &n0, &n1, views, 2, FLAT_PIXELS), *d = &flat;
     const zs_window *w = &d->win;
     const bool depthwise = is_depthwise(d), direct = !d->relu && w->pad_w == 0;
     const int I = per_group_in(d), O = per_group_out(d);
@@ -548,7 +554,7 @@ static void direct_bwd_x(const zs_conv2d *dims, int n0, int n1, const zs_view *d
                          const zs_view *x_, const zs_view *dx_, bool add, void *scratch) {
     zs_view dy = *dy_, x = dims->relu ? *x_ : (zs_view){0}, dx = *dx_;
     zs_view *const views[] = {&dy, &x, &dx};
-    const zs_conv2d flat = flattened(dims, &n0, &n1, views, 3), *d = &flat;
+    const zs_conv2d flat = flattened(dims, &n0, &n1, views, 3, FLAT_PIXELS), *d = &flat;
     taps t;
     real *base = scratch_start(dims, scratch, &t);
     const real *weights = packed;

@@ -5,7 +5,7 @@
 
    Depthwise convolutions keep channels along the vector. */
 
-enum { MAX_RUN_ROWS = 64 };
+enum { MAX_RUN_ROWS = 64, MIN_RUN_PIXELS = 64 };
 
 /* Rows of pixels that one tile runs over. */
 typedef struct pixel_run {
@@ -216,8 +216,8 @@ static void depthwise_weight_rows(const zs_conv2d *d, int n, int p0, int p1, con
 
 /* --- others --------------------------------------------------------------------------------------------------------- */
 
-/* Filter row i over the output rows [p0, p1) of sample n. */
-static void weight_filter_row(const zs_conv2d *d, int n, int i, int p0, int p1, const zs_view *x, bool direct,
+/* Filter row i over the output rows [p0, p1) of the samples [n0, n1). */
+static void weight_filter_row(const zs_conv2d *d, int n0, int n1, int i, int p0, int p1, const zs_view *x, bool direct,
                               const ring *r, const zs_view *dy, real *dw) {
     const zs_window *w = &d->win;
     const int I = per_group_in(d), O = per_group_out(d);
@@ -228,13 +228,14 @@ static void weight_filter_row(const zs_conv2d *d, int n, int i, int p0, int p1, 
             const int st = w->S - s >= 3 ? 3 : 1;
             const real *x_rows[MAX_RUN_ROWS], *g_rows[MAX_RUN_ROWS];
             pixel_run run = {.x = x_rows, .g = g_rows, .n_pixels = d->Q, .x_step = w->stride_w * sw, .g_step = dy->sw};
-            for (int p = p0; p < p1; p++) {
-                const int h = p * w->stride_h + i * w->dil_h - w->pad_h;
-                if (h < 0 || h >= d->H) continue;
-                const real *row = direct ? at(x, n, h, 0) : ring_row(r, h);
-                x_rows[run.n_rows] = row + s * w->dil_w * sw + g * I;
-                g_rows[run.n_rows++] = at(dy, n, p, 0) + g * O;
-            }
+            for (int n = n0; n < n1; n++)
+                for (int p = p0; p < p1; p++) {
+                    const int h = p * w->stride_h + i * w->dil_h - w->pad_h;
+                    if (h < 0 || h >= d->H) continue;
+                    const real *row = direct ? at(x, n, h, 0) : ring_row(r, h);
+                    x_rows[run.n_rows] = row + s * w->dil_w * sw + g * I;
+                    g_rows[run.n_rows++] = at(dy, n, p, 0) + g * O;
+                }
             real *tap = dw + (size_t)(i * w->S + s) * dw_s + (size_t)(g * O);
             if (st == 3)
                 weight_columns3(&run, w->dil_w * sw, I, O, tap, dw_s, dw_c);
@@ -253,11 +254,17 @@ static void bias_row(const zs_conv2d *d, const real *g, ptrdiff_t step, real *db
     }
 }
 
+/* Samples that go together, each so small that a gradient would be read and written for few pixels. */
+static int weight_samples(const zs_conv2d *d, bool direct) {
+    if (!direct || is_depthwise(d)) return 1;
+    return max_int(1, min_int(MIN_RUN_PIXELS / (d->P * d->Q), MAX_RUN_ROWS / d->P));
+}
+
 static void direct_bwd_w(const zs_conv2d *dims, int n0, int n1, const zs_view *x_, const zs_view *dy_, void *dw,
                          void *db, void *scratch) {
     zs_view x = *x_, dy = *dy_;
     zs_view *const views[] = {&x, &dy};
-    const zs_conv2d flat = flattened(dims, &n0, &n1, views, 2), *d = &flat;
+    const zs_conv2d flat = flattened(dims, &n0, &n1, views, 2, 1), *d = &flat;
     const zs_window *w = &d->win;
     memset(dw, 0, (size_t)n_taps(d) * (size_t)per_group_in(d) * (size_t)d->K * sizeof(real));
     if (db) memset(db, 0, (size_t)d->K * sizeof(real));
@@ -269,7 +276,9 @@ static void direct_bwd_w(const zs_conv2d *dims, int n0, int n1, const zs_view *x
         const ring r = weight_ring(d, base);
         ring_clear(&r);
     }
-    for (int n = n0; n < n1; n++) {
+    const int together = weight_samples(d, direct);
+    for (int n = n0, end; n < n1; n = end) {
+        end = min_int(n + together, n1);
         ring r = weight_ring(d, base);
         for (int p0 = 0; p0 < d->P; p0 += n_rows) {
             const int p1 = min_int(p0 + n_rows, d->P);
@@ -279,8 +288,9 @@ static void direct_bwd_w(const zs_conv2d *dims, int n0, int n1, const zs_view *x
             if (is_depthwise(d))
                 depthwise_weight_rows(d, n, p0, p1, &x, direct, &r, &dy, dw);
             else
-                for (int i = 0; i < w->R; i++) weight_filter_row(d, n, i, p0, p1, &x, direct, &r, &dy, dw);
-            for (int p = p0; db && p < p1; p++) bias_row(d, at(&dy, n, p, 0), dy.sw, db);
+                for (int i = 0; i < w->R; i++) weight_filter_row(d, n, end, i, p0, p1, &x, direct, &r, &dy, dw);
+            for (int m = n; db && m < end; m++)
+                for (int p = p0; p < p1; p++) bias_row(d, at(&dy, m, p, 0), dy.sw, db);
         }
     }
 }
