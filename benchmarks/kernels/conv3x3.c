@@ -1,5 +1,5 @@
-/* Direct convolutions of NAS-Bench-201 but the depthwise ones, and 1x1 convolutions of wide layers on small maps: forward
-   and both gradients, 4 samples in cache, 64 not.
+/* Direct convolutions of NAS-Bench-201 but the depthwise ones, and 1x1 convolutions of wide layers on small maps:
+   forward and both gradients, 4 samples in cache, 64 not.
 
        conv3x3 [check|quick|full] [table]
 

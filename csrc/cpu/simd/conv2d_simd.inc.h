@@ -1,12 +1,12 @@
 /* Direct convolution.
 
-   Forward and backward-data are one loop. A row of outputs is a sum over taps: tap t reads the row src[t] (already moved
-   to the tap's column) and the I x O weights w[t], outputs along the vector:
+   Forward and backward-data are one loop. A row of outputs is a sum over taps: tap t reads the row src[t] (already
+   moved to the tap's column) and the I x O weights w[t], outputs along the vector:
 
        out[i, o] = sum_t sum_c src[t][i * step + c] * w[t][c, o]
 
-   Forward: rows of x, taps (r, s). Backward-data: rows of dy, the taps that meet input row h, one pass for each phase of
-   the column modulo the stride, weights with I and O exchanged. Rows with padding, or behind a ReLU, are copied to a
+   Forward: rows of x, taps (r, s). Backward-data: rows of dy, the taps that meet input row h, one pass for each phase
+   of the column modulo the stride, weights with I and O exchanged. Rows with padding, or behind a ReLU, are copied to a
    ring of padded rows, so the inner loop tests no bounds; rows outside the image are left out of the sum.
 
    The gradient of the weights is in conv2d_weights_simd.inc.h.
@@ -37,7 +37,7 @@ static int per_group_in(const zs_conv2d *d) { return d->C / d->groups; }
 static int per_group_out(const zs_conv2d *d) { return d->K / d->groups; }
 static int n_taps(const zs_conv2d *d) { return d->win.R * d->win.S; }
 
-/* --- packed weights: [group][tap][in][out up to whole vectors], backward in and out exchanged ------------------------- */
+/* --- packed weights: [group][tap][in][out up to whole vectors], backward in and out exchanged --------------------- */
 
 static size_t direct_packed_bytes(const zs_conv2d *d, bool back) {
     const int I = back ? per_group_out(d) : per_group_in(d), O = back ? per_group_in(d) : per_group_out(d);
@@ -68,7 +68,7 @@ static void direct_pack(const zs_conv2d *d, const void *weights, bool back, void
                 }
 }
 
-/* --- scratch --------------------------------------------------------------------------------------------------------- */
+/* --- scratch ------------------------------------------------------------------------------------------------------ */
 
 typedef struct taps {
     const real **src;
@@ -194,7 +194,7 @@ static void ring_load(ring *r, const zs_view *x, int n, int first, int last, boo
     }
 }
 
-/* --- forward and backward-data ----------------------------------------------------------------------------------------- */
+/* --- forward and backward-data ------------------------------------------------------------------------------------ */
 
 /* Where a row of outputs goes. */
 typedef struct row_out {
@@ -316,10 +316,10 @@ static void conv_row(int n, const taps *t, int n_pixels, ptrdiff_t step, int I, 
     if (o < n_out) conv_strip1(&job, n_pixels, o);
 }
 
-/* --- depthwise ------------------------------------------------------------------------------------------------------ */
+/* --- depthwise ---------------------------------------------------------------------------------------------------- */
 
-/* Rows of x whose pixels are sw apart: output i and tap s meet at pixel i * stride + s * dil, where dil may be negative.
-   Outputs whose pixels are whole taps apart go together, in phases. */
+/* Rows of x whose pixels are sw apart: output i and tap s meet at pixel i * stride + s * dil, where dil may be
+   negative. Outputs whose pixels are whole taps apart go together, in phases. */
 typedef struct depthwise_plan {
     int S, C, stride, dil, n_phases;
     ptrdiff_t sw;

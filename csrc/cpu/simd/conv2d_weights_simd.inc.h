@@ -81,7 +81,7 @@ static __attribute__((noinline)) void weight_columns1(const pixel_run *run, int 
     for (; o < n_out; o += VL) weight_channels(1, BW_C1, 1, run, 0, I, o, n_out, dw, 0, dw_c);
 }
 
-/* --- depthwise ------------------------------------------------------------------------------------------------------ */
+/* --- depthwise ---------------------------------------------------------------------------------------------------- */
 
 enum { DW_TAPS = ZS_ACCUMULATORS >= 24 ? 4 : 3 }; /* filter rows, and columns, whose sums fit in registers */
 
@@ -112,8 +112,8 @@ INLINE void depthwise_products(int px, int st, int stride, const real *const *x,
     }
 }
 
-/* dw[r, s, c..] += sum over pixels of x[.. + r, .. + s, c..] * g[.., c..] for rt rows of st taps; pixels in phases, as in
-   depthwise_row. stride: between pixels, in taps; 0: any. */
+/* dw[r, s, c..] += sum over pixels of x[.. + r, .. + s, c..] * g[.., c..] for rt rows of st taps; pixels in phases, as
+   in depthwise_row. stride: between pixels, in taps; 0: any. */
 INLINE void depthwise_weight_tile(int st, int stride, int rt, const depthwise_plan *plan, const depthwise_rows *run,
                                   int c, int n, real *dw, size_t dw_r, size_t dw_s) {
     const int apart = plan->n_phases, n_pixels = run->n_pixels;
@@ -214,7 +214,7 @@ static void depthwise_weight_rows(const zs_conv2d *d, int n, int p0, int p1, con
     }
 }
 
-/* --- others --------------------------------------------------------------------------------------------------------- */
+/* --- others ------------------------------------------------------------------------------------------------------- */
 
 /* Filter row i over the output rows [p0, p1) of the samples [n0, n1). */
 static void weight_filter_row(const zs_conv2d *d, int n0, int n1, int i, int p0, int p1, const zs_view *x, bool direct,
