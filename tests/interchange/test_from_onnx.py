@@ -309,6 +309,14 @@ def test_open_image_needs_input_shape() -> None:
         zeroshot.from_onnx(model, input_shape=(1, 6, 5))
 
 
+def test_image_that_is_too_large_is_refused() -> None:
+    for size in (2**20 + 1, 2**31, 2**62):
+        with pytest.raises(InterchangeError, match="too large"):
+            zeroshot.from_onnx(model_of(HAND["clip"], ("n", 3, size, 8), TENSORS))
+    with pytest.raises(ValueError, match=r"input_shape\[1\]: expected"):
+        zeroshot.from_onnx(model_of(HAND["clip"], tensors=TENSORS), input_shape=(3, 2**31, 8))
+
+
 def test_one_of_several_outputs_is_chosen() -> None:
     nodes = [*HAND["clip"], node("Relu", "y", "z")]
     model = model_of(nodes, tensors=TENSORS, outputs=("y", "z"))

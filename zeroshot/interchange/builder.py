@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["ANY_BATCH", "BatchNorm", "Builder", "check_image_shape"]
+__all__ = ["ANY_BATCH", "MAX_SIZE", "BatchNorm", "Builder", "check_image_shape"]
 
 import re
 from collections.abc import Callable, Iterable, Sequence
@@ -25,6 +25,7 @@ from zeroshot.interchange.values import (
 )
 
 ANY_BATCH = 7919  # stands for a batch of any size; prime, so that no other axis is taken for it
+MAX_SIZE = 1 << 20  # of an axis, as the core takes it
 
 BatchNorm = Literal["batch", "running"]
 
@@ -36,7 +37,7 @@ def check_image_shape(given: object) -> tuple[int, int, int]:
     """Channels, height and width as a caller gives them."""
     if not isinstance(given, Iterable):
         raise TypeError(f"input_shape: expected (channels, height, width), got {given!r}")
-    shape = tuple(check_int(f"input_shape[{i}]", n, 1) for i, n in enumerate(given))
+    shape = tuple(check_int(f"input_shape[{i}]", n, 1, MAX_SIZE) for i, n in enumerate(given))
     if len(shape) != 3:
         raise ValueError(f"input_shape: expected (channels, height, width), got {shape}")
     return shape[0], shape[1], shape[2]

@@ -21,7 +21,7 @@ from zeroshot.errors import InterchangeError
 from zeroshot.graph import Graph
 from zeroshot.inputs import check_int
 from zeroshot.interchange.assembler import Assembler
-from zeroshot.interchange.builder import ANY_BATCH, BatchNorm, check_image_shape
+from zeroshot.interchange.builder import ANY_BATCH, MAX_SIZE, BatchNorm, check_image_shape
 from zeroshot.interchange.onnx_constants import Budget, can_fold, fold, tensor_of
 from zeroshot.interchange.onnx_operators import (
     DOMAINS,
@@ -248,6 +248,8 @@ class Importer:
             raise InterchangeError(
                 f"{self.where}: the shape of an image is open, {shape}; give input_shape"
             )
+        if max(shape) > MAX_SIZE:
+            raise InterchangeError(f"{self.where}: takes an image of {shape}, which is too large")
         batch = dims[0] if dims and dims[0] > 0 else ANY_BATCH
         return name, (shape[0], shape[1], shape[2]), batch
 
