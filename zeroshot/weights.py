@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from zeroshot import _core
-from zeroshot.inputs import as_array, check_int, hash_array
+from zeroshot.inputs import as_array, check_int, check_pair, hash_array
 from zeroshot.network import AnyArch, build_network
 from zeroshot.options import Builder, Options
 from zeroshot.spaces import nasbench201
@@ -76,6 +76,7 @@ def weight_names(
     space: str = "nasbench201",
     channels: int | None = None,
     cells: int | None = None,
+    input_size: int | tuple[int, int] = 32,
     num_classes: int = 10,
     builder: Builder = "autodl",
 ) -> dict[str, tuple[int, ...]]:
@@ -85,6 +86,8 @@ def weight_names(
     ----------
     arch, space, channels, cells, num_classes, builder
         As for `zeroshot.score`.
+    input_size : int or (int, int)
+        Height and width of an image; layers over positions depend on it.
 
     Returns
     -------
@@ -100,7 +103,8 @@ def weight_names(
     options = Options(
         space=space, channels=channels, cells=cells, num_classes=num_classes, builder=builder
     )
-    graph = build_network(arch, options, (3, 32, 32)).graph
+    height, width = check_pair("input_size", input_size, 1)
+    graph = build_network(arch, options, (3, height, width)).graph
     return {tensor["name"]: tensor["shape"] for tensor in graph.tensors()}
 
 
@@ -110,6 +114,7 @@ def draw_weights(
     space: str = "nasbench201",
     channels: int | None = None,
     cells: int | None = None,
+    input_size: int | tuple[int, int] = 32,
     num_classes: int = 10,
     builder: Builder = "autodl",
     init: str = "torch",
@@ -121,6 +126,8 @@ def draw_weights(
     ----------
     arch, space, channels, cells, num_classes, builder, init, seed
         As for `zeroshot.score`.
+    input_size : int or (int, int)
+        Height and width of an image; layers over positions depend on it.
 
     Returns
     -------
@@ -136,7 +143,8 @@ def draw_weights(
         space=space, channels=channels, cells=cells, num_classes=num_classes, builder=builder,
         init=init, seed=seed,
     )  # fmt: skip
-    graph = build_network(arch, options, (3, 32, 32)).graph
+    height, width = check_pair("input_size", input_size, 1)
+    graph = build_network(arch, options, (3, height, width)).graph
     return _core.draw_weights(graph, options.init, options.seed)
 
 

@@ -12,6 +12,7 @@ import pytest
 import zeroshot
 from zeroshot import Graph
 from zeroshot.cli import main
+from zeroshot.spaces import get_space
 
 from .common import assert_same, assert_same_gradients, batch, our_gradients
 
@@ -233,3 +234,13 @@ def test_command_writes_what_the_functions_write(
     assert main(["export", "--help"]) == 0
     assert "autodl, zerocost, imagenet, naslib" in " ".join(capsys.readouterr().out.split())
     assert main(["export", "nonsense"]) == 2
+
+
+def test_drawn_weights_follow_the_size_of_images() -> None:
+    (arch,) = get_space("burgerformer").sample(1, 1)
+    small, large = (
+        zeroshot.weight_names(arch, space="burgerformer", input_size=size) for size in (32, 64)
+    )
+    drawn = zeroshot.draw_weights(arch, space="burgerformer", input_size=64)
+    assert {name: w.shape for name, w in drawn.items()} == large
+    assert small != large  # layers over positions
