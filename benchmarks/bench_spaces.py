@@ -86,7 +86,7 @@ CASES = (
     Case("mbconv", **MOBILE),
     Case("burgerformer", **MOBILE),
     Case("super_nasbench201", batch_size=16),
-    Case("super_darts", batch_size=16, channels=16, cells=8),
+    Case("super_darts", batch_size=16, channels=8, cells=1),
 )
 
 
