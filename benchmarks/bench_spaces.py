@@ -85,6 +85,7 @@ CASES = (
     Case("proxylessnas", input_size=224, batch_size=8, num_classes=1000),
     Case("mbconv", **MOBILE),
     Case("burgerformer", **MOBILE),
+    Case("transnas_micro", input_size=64, batch_size=16),
     Case("super_nasbench201", batch_size=16),
     Case("super_darts", batch_size=16, channels=8, cells=1),
 )

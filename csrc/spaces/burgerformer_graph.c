@@ -26,7 +26,7 @@ static const int HEADS[ZS_BURGER_STAGES] = {0, 0, 4, 8};
 
 typedef struct sub_builder {
     zs_builder *b;
-    char prefix[32]; /* stage, block and sub-block */
+    char prefix[ZS_NAME_MAX]; /* stage, block and sub-block */
     int heads;
 } sub_builder;
 

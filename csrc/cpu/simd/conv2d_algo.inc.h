@@ -1,8 +1,10 @@
 /* The convolution slots: direct sums, or Winograd where it applies and is asked for.
 
    Winograd is left out in double, which stays exact, and, unless asked for by name, where channels do not fill vectors
-   or an image has few tiles. F(2x2) serves all three passes: its weight gradient is faster than direct sums also for
-   one sample (AVX-512, GF/s: 16 channels at 32x32 160 to 112, 32 at 16x16 184 to 114, 64 at 8x8 164 to 107). */
+   or an image has few tiles. Images of two or three rows take F(2x2) once there are many channels: all weights are read
+   for a batch of tiles, not for each row of two pixels. F(2x2) serves all three passes: its weight gradient is faster
+   than direct sums also for one sample (AVX-512, GF/s: 16 channels at 32x32 160 to 112, 32 at 16x16 184 to 114, 64 at
+   8x8 164 to 107). */
 
 static zs_algo ZS_ISA(conv2d_algo)(const zs_conv2d *d) {
     const zs_window *w = &d->win;
@@ -10,7 +12,8 @@ static zs_algo ZS_ISA(conv2d_algo)(const zs_conv2d *d) {
                          w->pad_w == 1 && w->dil_h == 1 && w->dil_w == 1 && d->groups == 1;
     if (ZS_DTYPE == ZS_F64 || !applies || d->algo == ZS_ALGO_DIRECT) return ZS_ALGO_DIRECT;
     const bool open = d->algo == ZS_ALGO_AUTO || d->algo == ZS_ALGO_SIGNS;
-    if (open && (d->C < 16 || d->K < 16 || d->H < 4 || d->W < 4)) return ZS_ALGO_DIRECT;
+    if (open && (d->C < 16 || d->K < 16 || d->H < 2 || d->W < 2)) return ZS_ALGO_DIRECT;
+    if (open && (d->H < 4 || d->W < 4)) return d->C < 64 || d->K < 64 ? ZS_ALGO_DIRECT : ZS_ALGO_F2;
     return d->algo == ZS_ALGO_F2 || d->algo == ZS_ALGO_SIGNS ? ZS_ALGO_F2 : ZS_ALGO_F4;
 }
 
