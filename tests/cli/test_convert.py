@@ -82,7 +82,7 @@ def test_lines_of_standard_input_are_read(run: Run, monkeypatch: pytest.MonkeyPa
 )
 def test_slips_are_one_message(run: Run, words: Any, message: str) -> None:
     if "networkx" in words:
-        pytest.importorskip("networkx")
+        pytest.importorskip("networkx", reason="networkx is not installed: no graphs")
     code, out, err = run("convert", *words)
     assert (code, out) == (2, "")
     assert err.startswith(f"zeroshot: error: {message}"), err

@@ -8,7 +8,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-pytest.importorskip("matplotlib")
+pytest.importorskip("matplotlib", reason="Matplotlib is not installed: nothing is drawn")
 
 from zeroshot.drawing import Drawing
 from zeroshot.drawing.scene import Scene

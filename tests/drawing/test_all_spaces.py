@@ -12,7 +12,7 @@ from zeroshot.spaces import get_space, list_spaces
 
 from .common import faults, texts_of
 
-pytest.importorskip("matplotlib")
+pytest.importorskip("matplotlib", reason="Matplotlib is not installed: nothing is drawn")
 
 from zeroshot.drawing.palette import look_of
 

@@ -11,7 +11,7 @@ from zeroshot import Graph
 
 from .common import faults, texts_of
 
-pytest.importorskip("matplotlib")
+pytest.importorskip("matplotlib", reason="Matplotlib is not installed: nothing is drawn")
 
 from zeroshot.drawing.palette import DEAD
 

@@ -162,16 +162,8 @@ PIECES: dict[str, Callable[[], Any]] = {
 }
 
 
-NEEDS = {  # ops that a build may lack
-    "halves": "flatten", "flattened map": "flatten", "ConvNeXt's block": "layer_norm",
-    "group norm": "group_norm", "linear over positions": "linear_spatial",
-}  # fmt: skip
-
-
 @pytest.mark.parametrize("name", PIECES)
 def test_piece_has_logits_and_gradients_of_module(name: str) -> None:
-    if not hasattr(zeroshot.Graph, op := NEEDS.get(name, "conv2d")):
-        pytest.skip(f"zeroshot.Graph has no {op}")
     torch.manual_seed(1)
     module = still(PIECES[name]())
     graph, weights = zeroshot.from_torch(module, (3, 8, 8), weights=True)

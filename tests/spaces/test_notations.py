@@ -118,13 +118,13 @@ def test_many_samples_go_from_every_notation_to_every_other(space: str) -> None:
     "space", [s for s, rows in NOTATIONS.items() if any(row.name == "networkx" for row in rows)]
 )
 def test_graphs_go_from_every_notation_to_every_other(space: str) -> None:
-    pytest.importorskip("networkx")
+    pytest.importorskip("networkx", reason="networkx is not installed: no graphs")
     check_all_pairs(space, samples(space, 100), rows_of(space, graphs=True))
 
 
 @pytest.mark.parametrize("space", NOTATIONS)
 def test_what_a_value_looks_like_is_what_it_is(space: str) -> None:
-    pytest.importorskip("networkx")
+    pytest.importorskip("networkx", reason="networkx is not installed: no graphs")
     for text in samples(space, 30):
         for name, value in written(text, NOTATIONS[space], space).items():
             fitting = [row.name for row in NOTATIONS[space] if row.fits(value)]
@@ -233,7 +233,7 @@ def test_what_a_notation_cannot_say_is_refused(arch: Any, to: str, space: str) -
 
 
 def test_every_space_has_notations_with_functions_and_examples() -> None:
-    pytest.importorskip("networkx")
+    pytest.importorskip("networkx", reason="networkx is not installed: no graphs")
     assert set(NOTATIONS) == set(list_spaces())
     for space in NOTATIONS:
         listed = notations(space)
@@ -302,7 +302,7 @@ def test_bad_arguments_say_what_was_expected(call: Any, error: type, message: st
 
 
 def test_graphs_that_are_no_cells_are_refused() -> None:
-    networkx = pytest.importorskip("networkx")
+    networkx = pytest.importorskip("networkx", reason="networkx is not installed: no graphs")
     graph = networkx.DiGraph([(0, 1, {"op": "skip_connect"}), (1, 3, {"op": "nor_conv_1x1"})])
     assert nasbench201.from_networkx(graph) == (
         "|skip_connect~0|+|none~0|none~1|+|none~0|nor_conv_1x1~1|none~2|"

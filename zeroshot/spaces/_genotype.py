@@ -11,6 +11,7 @@ __all__ = ["Cell", "CellSpace", "Genotype", "item", "number", "sequence"]
 
 import itertools
 import reprlib
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -89,7 +90,7 @@ def item(record: Mapping[Any, Any], key: str, where: str) -> Any:
     return record[key]
 
 
-class CellSpace:
+class CellSpace(ABC):
     """A space of genotypes.
 
     Parameters
@@ -315,17 +316,17 @@ class CellSpace:
 
     # --- the whole space
 
+    @abstractmethod
     def radices(self) -> tuple[int, ...]:
         """How many values each digit of an index has, the last running fastest."""
-        raise NotImplementedError
 
+    @abstractmethod
     def genes_of(self, digits: Sequence[int]) -> Genes:
         """The architecture with these digits."""
-        raise NotImplementedError
 
+    @abstractmethod
     def digits_of(self, genes: Genes) -> list[int]:
         """The digits of an architecture, or of that of `enumerate_all` which is equal to it."""
-        raise NotImplementedError
 
     @property
     def size(self) -> int:

@@ -61,7 +61,7 @@ __all__ = [
 ]
 
 import reprlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
@@ -70,6 +70,17 @@ from numpy.typing import NDArray
 
 from zeroshot import _core
 from zeroshot.errors import ArchitectureError
+from zeroshot.spaces._modules101 import (
+    MOST_ROWS,
+    NAME,
+    NASLIB,
+    OPS,
+    from_json,
+    from_naslib,
+    from_pair,
+    integer,
+    sequence,
+)
 from zeroshot.spaces._protocol import (
     CANONICAL,
     ArchLike,
@@ -78,14 +89,11 @@ from zeroshot.spaces._protocol import (
     check_index,
     draw_indices,
     import_networkx,
-    load_json,
 )
 
 if TYPE_CHECKING:
     import networkx
 
-NAME: Final = "nasbench101"
-OPS: Final = ("conv3x3-bn-relu", "conv1x1-bn-relu", "maxpool3x3")
 MAX_VERTICES: Final = 7
 MAX_EDGES: Final = 9
 SIZE: Final = 423_624
@@ -94,9 +102,6 @@ _COUNTS = {2: 1, 3: 6, 4: 84, 5: 2_441, 6: 62_010, 7: 359_082}  # of vertices: m
 _INNER = MAX_VERTICES - 2
 _N_BITS = MAX_VERTICES * (MAX_VERTICES - 1) // 2
 _N_GENES = 1 + _INNER + _N_BITS
-_MOST_ROWS = 32  # of a matrix before vertices are removed, as the parser
-_LABELS: Mapping[int, str] = {-1: "input", **dict(enumerate(OPS)), -2: "output"}
-_NASLIB: Mapping[int, str] = dict(enumerate(("input", "output", OPS[2], OPS[1], OPS[0])))
 
 
 def _bit(x: int, y: int) -> int:
@@ -139,7 +144,7 @@ def parse(arch: ArchLike) -> Genes:
         arch = arch.tolist()
     if isinstance(arch, str | bytes):
         is_json = arch[:1] in ("[", b"[")
-        return _from_json(arch) if is_json else _core.space_parse(NAME, arch)
+        return from_json(arch) if is_json else _core.space_parse(NAME, arch)
     if isinstance(arch, int | np.integer) and not isinstance(arch, bool):
         return _genes_at(arch)
     if not isinstance(arch, Sequence):
@@ -148,97 +153,15 @@ def parse(arch: ArchLike) -> Genes:
             f"tuple, got {type(arch).__name__}"
         )
     if len(arch) == 2:
-        return _from_pair(arch[0], arch[1])
+        return from_pair(arch[0], arch[1])
     if len(arch) == _N_GENES:
-        return _checked([_integer(gene, f"arch[{i}]") for i, gene in enumerate(arch)])
-    return _from_naslib(arch)
+        return _checked([integer(gene, f"arch[{i}]") for i, gene in enumerate(arch)])
+    return from_naslib(arch)
 
 
 def _checked(genes: Sequence[int]) -> Genes:
     _core.space_format(NAME, genes)
     return tuple(genes)
-
-
-def _integer(value: object, where: str) -> int:
-    if not isinstance(value, int | np.integer) or isinstance(value, bool):
-        raise ArchitectureError(f"{where}: expected an integer, got {reprlib.repr(value)}")
-    return int(value)
-
-
-def _from_json(text: str | bytes) -> Genes:
-    found = load_json(text, "[matrix, operations]")
-    if len(found) != 2:
-        raise ArchitectureError(
-            f"arch: expected JSON [matrix, operations], got {len(found)} items", 0
-        )
-    return _from_pair(found[0], found[1])
-
-
-def _sequence(value: object, what: str, where: str) -> Sequence[Any]:
-    if isinstance(value, np.ndarray):
-        value = value.tolist()
-    if isinstance(value, Sequence) and not isinstance(value, str | bytes):
-        return value
-    raise ArchitectureError(f"{where}: expected {what}, got {reprlib.repr(value)}")
-
-
-def _from_pair(matrix: object, labels: object) -> Genes:
-    rows = _sequence(matrix, "a matrix", "arch[0]")
-    n = len(rows)
-    if not 2 <= n <= _MOST_ROWS:
-        raise ArchitectureError(f"arch[0]: expected 2 to {_MOST_ROWS} rows, got {n}")
-    text = []
-    for x, row in enumerate(rows):
-        entries = _sequence(row, f"a row of {n} entries", f"arch[0][{x}]")
-        if len(entries) != n:
-            raise ArchitectureError(
-                f"arch[0][{x}]: expected {n} entries, as there are {n} rows, got {len(entries)}"
-            )
-        text.append("".join(_entry(e, f"arch[0][{x}][{y}]") for y, e in enumerate(entries)))
-    names = _sequence(labels, f"{n} operations", "arch[1]")
-    if len(names) != n:
-        raise ArchitectureError(
-            f"arch[1]: expected {n} operations, as there are {n} rows, got {len(names)}"
-        )
-    ops = [_label(op, x, n, _LABELS, f"arch[1][{x}]") for x, op in enumerate(names)]
-    return _from_parts(text, ops)
-
-
-def _from_naslib(arch: Sequence[Any]) -> Genes:
-    n = next((n for n in range(2, _MOST_ROWS + 1) if n * n + n == len(arch)), None)
-    if n is None:
-        raise ArchitectureError(
-            "arch: expected a pair (matrix, operations) or the n * n + n numbers of NASLib for n "
-            f"vertices, got {len(arch)} items"
-        )
-    entries = [_entry(e, f"arch[{i}]") for i, e in enumerate(arch[: n * n])]
-    rows = ["".join(entries[x * n : (x + 1) * n]) for x in range(n)]
-    ops = [_label(op, x, n, _NASLIB, f"arch[{n * n + x}]") for x, op in enumerate(arch[n * n :])]
-    return _from_parts(rows, ops)
-
-
-def _entry(value: object, where: str) -> str:
-    if isinstance(value, int | np.integer | np.bool_) and value in (0, 1):
-        return "1" if value else "0"
-    raise ArchitectureError(f"{where}: expected 0 or 1, got {reprlib.repr(value)}")
-
-
-def _label(op: object, x: int, n: int, numbers: Mapping[int, str], where: str) -> str:
-    """The name of an operation, and that it may stand at vertex x of n."""
-    is_number = isinstance(op, int | np.integer) and not isinstance(op, bool)
-    name = numbers.get(int(op)) if is_number else op  # type: ignore[call-overload]
-    allowed = ("input",) if x == 0 else ("output",) if x == n - 1 else OPS
-    if isinstance(name, str) and name in allowed:
-        return name
-    known = ", ".join(f"{text} ({number})" for number, text in numbers.items() if text in allowed)
-    raise ArchitectureError(f"{where}: expected {known}, got {reprlib.repr(op)}")
-
-
-def _from_parts(rows: Sequence[str], ops: Sequence[str]) -> Genes:
-    try:
-        return _core.space_parse(NAME, f"adj={'/'.join(rows)};ops={','.join(ops)}")
-    except ArchitectureError as error:  # its position is in a text that nobody wrote
-        raise ArchitectureError(f"arch: {error}") from None
 
 
 def format(genes: Sequence[int]) -> str:
@@ -279,7 +202,7 @@ def to_naslib(arch: ArchLike) -> tuple[int, ...]:
     (0, 1, 1, 0, 0, 1, 0, 0, 0, 0, 2, 1)
     """
     matrix, ops = to_matrix(arch)
-    numbers = {name: number for number, name in _NASLIB.items()}
+    numbers = {name: number for number, name in NASLIB.items()}
     return (*(entry for row in matrix for entry in row), *(numbers[op] for op in ops))
 
 
@@ -325,16 +248,16 @@ def from_bits(pair: Sequence[Any]) -> str:
     >>> from_bits((0b101, (-1, 0, -2)))
     'adj=010/001/000;ops=input,conv3x3-bn-relu,output'
     """
-    bits, labels = _sequence(pair, "a pair (edges, operations)", "pair")
-    n = len(_sequence(labels, "a list of operations", "pair[1]"))
-    bits = _integer(bits, "pair[0]")
-    if not 2 <= n <= _MOST_ROWS or not 0 <= bits < 1 << n * (n - 1) // 2:
+    bits, labels = sequence(pair, "a pair (edges, operations)", "pair")
+    n = len(sequence(labels, "a list of operations", "pair[1]"))
+    bits = integer(bits, "pair[0]")
+    if not 2 <= n <= MOST_ROWS or not 0 <= bits < 1 << n * (n - 1) // 2:
         raise ArchitectureError(
-            f"pair: expected 2 to {_MOST_ROWS} operations and a bit for each edge between so many "
+            f"pair: expected 2 to {MOST_ROWS} operations and a bit for each edge between so many "
             f"vertices, got {n} operations and {reprlib.repr(bits)}"
         )
     matrix = [[bits >> _bit(x, y) & 1 if x < y else 0 for y in range(n)] for x in range(n)]
-    return format(_from_pair(matrix, labels))
+    return format(from_pair(matrix, labels))
 
 
 def to_networkx(arch: ArchLike) -> networkx.DiGraph:
@@ -364,7 +287,7 @@ def from_networkx(graph: networkx.DiGraph) -> str:
         )
     edges = set(graph.edges())
     matrix = [[int((x, y) in edges) for y in range(n)] for x in range(n)]
-    return format(_from_pair(matrix, [ops[v] for v in range(n)]))
+    return format(from_pair(matrix, [ops[v] for v in range(n)]))
 
 
 def module_hash(arch: ArchLike) -> str:

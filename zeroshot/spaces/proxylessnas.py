@@ -69,8 +69,7 @@ __all__ = [
 
 import itertools
 import reprlib
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -86,45 +85,13 @@ from zeroshot.spaces._protocol import (
     check_index,
     draw_indices,
 )
+from zeroshot.spaces._skeletons import SKELETONS, Skeleton, find_skeleton
 
 NAME: Final = "proxylessnas"
 CHOICES: Final = ((3, 3), (3, 6), (5, 3), (5, 6), (7, 3), (7, 6))
 """Kernel and expansion, in the order of `enumerate_all`."""
 ACTS: Final = ("relu6", "swish")
 
-
-@dataclass(frozen=True)
-class Skeleton:
-    """What all networks of one skeleton share.
-
-    Attributes
-    ----------
-    stem, first, last : int
-        Widths of the stem, of the fixed block behind it, and of the last convolution.
-    stages : tuple of (width, layers, stride)
-    """
-
-    stem: int
-    first: int
-    last: int
-    stages: tuple[tuple[int, int, int], ...]
-
-    @property
-    def n_layers(self) -> int:
-        """Layers that have a choice."""
-        return sum(n for _, n, _ in self.stages)
-
-
-def _skeleton(stem: int, first: int, last: int, widths: str, layers: str) -> Skeleton:
-    sizes = zip(map(int, widths.split()), map(int, layers.split()), (2, 2, 2, 1, 2, 1), strict=True)
-    return Skeleton(stem, first, last, tuple(sizes))
-
-
-SKELETONS: Final[Mapping[str, Skeleton]] = {
-    "19": _skeleton(32, 16, 1280, "32 40 80 96 192 320", "2 4 4 4 4 1"),
-    "21": _skeleton(32, 16, 1280, "24 40 80 96 192 320", "4 4 4 4 4 1"),
-    "21wide": _skeleton(40, 24, 1728, "32 56 112 128 256 432", "4 4 4 4 4 1"),
-}
 
 _NAMES = tuple(SKELETONS)
 _FIELDS = 3  # genes before the choices
@@ -142,13 +109,7 @@ def size(skeleton: str = "19") -> int:
     >>> size() == 6**19 == SIZE, size("21")
     (True, 21936950640377856)
     """
-    return int(len(CHOICES) ** _of_name(skeleton).n_layers)
-
-
-def _of_name(skeleton: str) -> Skeleton:
-    if skeleton not in SKELETONS:
-        raise ValueError(f"skeleton: expected one of {', '.join(SKELETONS)}; got {skeleton!r}")
-    return SKELETONS[skeleton]
+    return int(len(CHOICES) ** find_skeleton(skeleton).n_layers)
 
 
 def skippable(skeleton: str = "19") -> tuple[int, ...]:
@@ -159,7 +120,7 @@ def skippable(skeleton: str = "19") -> tuple[int, ...]:
     >>> skippable()[:4]
     (1, 3, 4, 5)
     """
-    ends = itertools.accumulate((n for _, n, _ in _of_name(skeleton).stages), initial=0)
+    ends = itertools.accumulate((n for _, n, _ in find_skeleton(skeleton).stages), initial=0)
     starts = set(ends)
     return tuple(i for i in range(SKELETONS[skeleton].n_layers) if i not in starts)
 
@@ -234,7 +195,7 @@ def _word(choice: tuple[int, int]) -> str:
 
 
 def _genes(skeleton: str, act: str, se: float, choices: Sequence[int]) -> Genes:
-    _of_name(skeleton)
+    find_skeleton(skeleton)
     if act not in ACTS:
         raise ValueError(f"act: expected one of {', '.join(ACTS)}; got {act!r}")
     unit = round(se * _UNIT) if 0 <= se <= 1 else -1
