@@ -218,7 +218,7 @@ static void run_phase(zs_engine *e, const zs_phase *phase, const zs_block *b, vo
     }
 }
 
-/* Looked at before every block, by the thread that called as well for the caller's own reasons to stop. */
+/* Looked at before every phase of a block, by the thread that called as well for the caller's own reasons to stop. */
 static bool stops(zs_engine *e, bool is_caller) {
     if (atomic_load_explicit(&e->stopped, memory_order_relaxed)) return true;
     bool stop = e->exec->cancel && atomic_load_explicit(e->exec->cancel, memory_order_relaxed);
@@ -280,12 +280,13 @@ static void part_task(zs_engine *e, const void *arg, int i, void *scratch) {
     const wave *w = arg;
     const zs_step *step = w->step;
     const zs_phase *phases = &e->plan->phases[step->first];
+    const bool is_caller = scratch == e->scratch;
     int group, first, last;
     find_part(w, i, &group, &first, &last);
     if (step->part_bytes == 0) {
         for (int j = first; j < last; j++) {
             const zs_block b = block_at(e, step, j);
-            for (int f = 0; f < step->n; f++) run_phase(e, &phases[f], &b, scratch);
+            for (int f = 0; f < step->n && !stops(e, is_caller); f++) run_phase(e, &phases[f], &b, scratch);
         }
         return;
     }
@@ -293,10 +294,11 @@ static void part_task(zs_engine *e, const void *arg, int i, void *scratch) {
         .index = i, .group = group, .n0 = block_at(e, step, first).n0, .n1 = block_at(e, step, last - 1).n1};
     for (int f = 0; f < step->n; f++) {
         if (phases[f].kind == ZS_PHASE_WEIGHTS) {
+            if (stops(e, is_caller)) return;
             run_weights(e, phases[f].node, &part, sums_at(e, step, i, &phases[f]), scratch);
             continue;
         }
-        for (int j = first; j < last; j++) {
+        for (int j = first; j < last && !stops(e, is_caller); j++) {
             const zs_block b = block_at(e, step, j);
             run_phase(e, &phases[f], &b, scratch);
         }
