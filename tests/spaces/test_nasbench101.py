@@ -195,7 +195,6 @@ TWO = [[0, 1], [0, 0]]
         ([2, 1, *[0] * 4, 1, *[0] * 20], "operation of vertex 1 of 2: expected 0 to 0, got 1"),
         ([2, *[0] * 5, 1, 1, *[0] * 19], "edge 1 of 2 vertices: expected 0 to 0, got 1"),
         ([8, *[0] * 26], "vertices: expected 2 to 7, got 8"),
-        ([7, *[0] * 5, *[1] * 21], "edges: expected at most 9, got 21"),
         ([2, *[0] * 5, "1", *[0] * 20], r"arch\[6\]: expected an integer, got '1'"),
         (nb.SIZE, "index: expected 0 to 423623, got 423624"),
         (-1, "index: expected 0 to 423623, got -1"),
@@ -437,20 +436,42 @@ def test_counts_equal_the_check_values(shared: Path) -> None:
     with (shared / "spaces_check.csv").open() as file:
         rows = [row for row in csv.DictReader(file) if row["space"] == "nb101"]
     assert len(rows) == 13
-    refused = []
     for row in rows:
         stem, arch = row["architecture"].split(";", 1)
         size, classes = int(row["input_size"]), int(row["classes"])
-        if arch.startswith("adj=0111001/0000101/"):  # 12 edges: no module of the benchmark
-            refused.append(arch)
-            continue
+        if arch.startswith("adj=0111001/0000101/"):  # no module of the benchmark
+            arch = f"edges=12;{arch}"
         counts = zeroshot.count(
             arch, space=nb.NAME, channels=int(stem[5:]), input_size=size, num_classes=classes
         )
         assert (counts.params, counts.macs) == (int(row["params"]), int(row["macs"])), row
-    (arch,) = refused
-    with pytest.raises(ArchitectureError, match=r"at most 9 edges .*got 12"):
-        nb.parse(arch)
+
+
+WIDE = (
+    "adj=0111001/0000101/0000011/0000011/0000001/0000001/0000000;"
+    "ops=input,conv3x3-bn-relu,conv1x1-bn-relu,maxpool3x3,conv3x3-bn-relu,conv1x1-bn-relu,output"
+)
+
+
+def test_modules_of_more_edges_than_the_benchmarks_say_so() -> None:
+    with pytest.raises(ArchitectureError, match=r"at most 9 edges .*got 12; edges=12; before"):
+        nb.parse(WIDE)
+    text = f"edges=12;{WIDE}"
+    assert nb.format(nb.parse(text)) == text
+    assert zeroshot.convert(text, "text", space=nb.NAME) == text
+    with pytest.raises(ArchitectureError, match="expected 11 edges .* as stated, got 12"):
+        nb.parse(f"edges=11;{WIDE}")
+    for number in ("9", "22", "012", ""):
+        with pytest.raises(ArchitectureError, match="more than 9 edges, at most 21"):
+            nb.parse(f"edges={number};{WIDE}")
+    with pytest.raises(ArchitectureError, match="of at most 9 edges, got 12"):
+        nb.to_index(text)
+    assert nb.neighbours(text) == []
+    with pytest.raises(ArchitectureError, match="one step away"):
+        nb.mutate(text, np.random.default_rng(0))
+    complete = "edges=21;adj=0111111/0011111/0001111/0000111/0000011/0000001/0000000;ops=input"
+    complete += ",maxpool3x3" * 5 + ",output"
+    assert len(nb.module_hash(complete)) == 32 and nb.canonical(complete) == complete
 
 
 def test_default_size_and_that_of_the_benchmark() -> None:

@@ -7,6 +7,8 @@ edges go from lower to higher vertices::
 
 ``adj`` are the rows of the matrix: row x, column y is 1 where x feeds y. Vertices that are on no
 path from input to output are removed first, as in the benchmark; limits hold for what is left.
+Papers' code also builds modules of more than nine edges: their text begins with how many,
+``edges=12;adj=...``. They are in no enumeration and have no number.
 
 Every function that takes an architecture accepts
 
@@ -382,6 +384,10 @@ def to_index(arch: ArchLike) -> int:
     """
     genes = _core.nasbench101_canonical(parse(arch), False)
     n = genes[0]
+    if (n_edges := sum(genes[1 + _INNER :])) > MAX_EDGES:
+        raise ArchitectureError(
+            f"arch: expected a module of the benchmark, of at most {MAX_EDGES} edges, got {n_edges}"
+        )
     before = sum(count for vertices, count in _COUNTS.items() if vertices < n)
     return before + int(np.searchsorted(_codes(n), _code_of(genes)))
 
@@ -431,7 +437,9 @@ def sample(n: int, seed: int | np.random.Generator, *, replace: bool = False) ->
 
 
 def _made(n: int, ops: Sequence[int], edges: set[tuple[int, int]]) -> Iterator[str]:
-    """The text of a module, if it is one as it stands."""
+    """The text of a module, if it is one of the benchmark's as it stands."""
+    if len(edges) > MAX_EDGES:
+        return
     bits = [0] * _N_BITS
     for x, y in edges:
         bits[_bit(x, y)] = 1
@@ -442,7 +450,7 @@ def _made(n: int, ops: Sequence[int], edges: set[tuple[int, int]]) -> Iterator[s
 
 
 def neighbours(arch: ArchLike) -> list[str]:
-    """All modules one step away, in this order of steps, each of which can be taken back.
+    """All modules of the benchmark one step away; within it each step can be taken back.
 
     - Another operation on one vertex.
     - One edge more or fewer; all vertices stay on paths.
@@ -495,6 +503,8 @@ def mutate(arch: ArchLike, rng: np.random.Generator) -> str:
     str
     """
     near = neighbours(arch)
+    if not near:
+        raise ArchitectureError("arch: no module of the benchmark is one step away from this one")
     return near[int(rng.integers(len(near)))]
 
 
