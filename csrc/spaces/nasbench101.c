@@ -110,8 +110,8 @@ static bool read_ops(zs_reader *r, matrix *m) {
     return true;
 }
 
-/* Vertices on paths keep their order. `at`: where the matrix begins in the text; `stated`: edges that the text promises,
-   0 if it does not. */
+/* Vertices on paths keep their order. `at`: where the matrix begins in the text; `stated`: how many edges the text says
+   that there are, 0 if it does not say. */
 static zs_status prune(const matrix *m, int stated, size_t at, int *genes, zs_error *err) {
     const uint32_t kept = zs_nb101_on_paths(m->n, m->out);
     if (!(kept & 1)) return zs_fail_at(err, (long)at, "expected a path from vertex 0 to vertex %d, got none", m->n - 1);

@@ -459,7 +459,7 @@ def test_modules_of_more_edges_than_the_benchmarks_say_so() -> None:
     text = f"edges=12;{WIDE}"
     assert nb.format(nb.parse(text)) == text
     assert zeroshot.convert(text, "text", space=nb.NAME) == text
-    with pytest.raises(ArchitectureError, match="expected 11 edges .* as stated, got 12"):
+    with pytest.raises(ArchitectureError, match=r"expected 11 edges .* as stated, got 12"):
         nb.parse(f"edges=11;{WIDE}")
     for number in ("9", "22", "012", ""):
         with pytest.raises(ArchitectureError, match="more than 9 edges, at most 21"):
