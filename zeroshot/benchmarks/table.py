@@ -208,16 +208,15 @@ class Benchmark:
         """
         if self.space is None:
             raise ValueError(f"arch: {self.source} has no architectures")
-        text = arch if arch in self._rows_of(arch) else convert(arch, "text", space=self.space)
+        if isinstance(arch, str) and arch in self._rows:
+            return self._rows[arch]
+        text = convert(arch, "text", space=self.space)
         row = self._rows.get(text)
         if row is None and (key := _KEYS.get(self.space)) is not None:
             if self._keys is None:
                 self._keys = {key(known): i for i, known in reversed([*enumerate(self.archs)])}
             row = self._keys.get(key(text))
         return row
-
-    def _rows_of(self, arch: Any) -> Mapping[str, int]:
-        return self._rows if isinstance(arch, str) else {}
 
 
 def _sorted_pairs(space: str) -> Callable[[str], str]:
