@@ -41,7 +41,7 @@ MARGIN: Final = 300
 SMALL: Final = 16
 
 INSTANCES: Final = ("ArchResults", "ResultsCount")
-_PLAIN: Final = frozenset({str, int, float, bool, type(None), bytes})
+_PLAIN: Final = frozenset({str, int, float, bool, type(None)})
 
 
 class _Name(Enum):
@@ -76,7 +76,7 @@ class Opaque:
 
 
 class Gone(Opaque):
-    """A container that was let go of, where it is fetched again."""
+    """A container, or long bytes, that was let go of and is fetched again."""
 
     __slots__ = ()
 
@@ -327,6 +327,8 @@ class StreamMachine(_Machine):
         for i in range(start, len(memo)):
             value = memo[i]
             if type(value) in _PLAIN or isinstance(value, Enum | _Dtype | Opaque):
+                continue
+            if isinstance(value, bytes) and len(value) <= SMALL:
                 continue
             if (
                 isinstance(value, list | tuple)
