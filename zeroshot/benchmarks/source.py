@@ -30,7 +30,7 @@ Progress: TypeAlias = Callable[[int, int], object]
 """Gets the bytes read so far, and of how many."""
 
 CHUNK: Final = 1 << 20
-MAX_JSON: Final = 1 << 30
+MAX_JSON: Final = 1 << 27
 """Text that is read as a whole: its values take many times its bytes."""
 
 DAMAGE: Final = (
@@ -163,8 +163,10 @@ class Source:
 
     def read_all(self, most: int) -> bytes:
         """All that is left, if it is at most `most` bytes."""
-        self.max_bytes = min(self.max_bytes, self.n_read + most)
-        return self.read(self.max_bytes + 1)
+        content = self.read(most + 1)
+        if len(content) > most:
+            raise BenchmarkFileError(f"{self.where}: has more than {most} bytes")
+        return content
 
     def sha256(self) -> str:
         """Of the file on disk, the rest of which is read for it."""
