@@ -155,6 +155,31 @@ def test_pth_with_weights_that_torch_wrote(tmp_path: Path, new: bool) -> None:
     assert same(benchmark, read_benchmark(plain))
 
 
+def test_what_trials_share(simple: Path, tmp_path: Path) -> None:
+    """Weights are not looked at; a curve that was let go of is missed, not taken for empty."""
+    path = tmp_path / "a.pickle"
+    path.write_bytes(pickle.dumps(nats_files.single(INDICES, weights={"w": [*range(100)]}), 4))
+    assert same(read_benchmark(path), read_benchmark(simple))
+    content = nats_files.networks(5)
+    times = {i: 1.0 for i in range(9)}
+    for trial in content["200"]["all_results"].values():
+        trial["train_times"] = times
+    path.write_bytes(pickle.dumps(content, 4))
+    with pytest.raises(BenchmarkFileError, match="train_times: it is shared"):
+        read_benchmark(path)
+
+
+def test_a_container_is_not_changed_from_afar(tmp_path: Path) -> None:
+    """Pickles of a list and a dict that fetch themselves and grow."""
+    path = tmp_path / "a.pickle"
+    for content in (b"\x80\x04]\x94h\0K\1a.", b"\x80\x04}\x94h\0(K\1K\2K\3K\4u."):
+        path.write_bytes(content)
+        with pytest.raises(
+            BenchmarkFileError, match=r"changed after it was used|are set in a Dict"
+        ):
+            read_benchmark(path)
+
+
 def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
     """Four times the architectures, and twice the memory at most."""
     peaks = []

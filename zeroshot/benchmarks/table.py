@@ -80,6 +80,13 @@ class Benchmark:
         Path of the file.
     sha256 : str
         Of the file; of a folder, of the lines ``sha256 name`` of its files, sorted by name.
+
+    Examples
+    --------
+    >>> column = {"cifar10/test@90:mean": np.array([81.5])}
+    >>> benchmark = Benchmark("nats_sss", ("8:8:8:8:8",), column, records=1, source="", sha256="")
+    >>> benchmark.accuracy("cifar10/test@90:mean"), benchmark.lookup((8, 8, 8, 8, 8))
+    (array([81.5]), 0)
     """
 
     def __init__(
