@@ -203,6 +203,17 @@ def test_what_a_hook_never_takes_is_limited(
         read_benchmark(path)
 
 
+def test_message_does_not_quote_the_file(tmp_path: Path) -> None:
+    """zipfile does, where a name in the directory has another length than in the header."""
+    path = tmp_path / "a.pth"
+    content = nats_files.zipped_pth(nats_files.nasbench201((1,)))
+    at = content.index(b"PK\3\4") + 26
+    path.write_bytes(content[:at] + b"\0\x20" + content[at + 2 :])
+    with pytest.raises(BenchmarkFileError, match=r"differ|header") as caught:
+        read_benchmark(path)
+    assert len(str(caught.value)) < 1000
+
+
 class Evil:
     def __reduce__(self) -> Any:
         return print, ("executed",)

@@ -24,7 +24,7 @@ from collections.abc import Callable
 from enum import Enum
 from typing import Any, Final
 
-from zeroshot.benchmarks.source import DAMAGE
+from zeroshot.benchmarks.source import DAMAGE, brief
 from zeroshot.data.safe_pickle import _OPERATIONS, _Dtype, _Global, _Machine, fail, integer, text
 from zeroshot.errors import BenchmarkFileError
 
@@ -289,10 +289,12 @@ class StreamMachine(_Machine):
         except BenchmarkFileError as error:
             if str(error).startswith(where):
                 raise
-            raise BenchmarkFileError(f"{where}: near byte {self.position}: {error}") from error
+            raise BenchmarkFileError(
+                f"{where}: near byte {self.position}: {brief(error)}"
+            ) from error
         except (*DAMAGE, TypeError) as error:
             raise BenchmarkFileError(
-                f"{where}: near byte {self.position}: {type(error).__name__}: {error}"
+                f"{where}: near byte {self.position}: {type(error).__name__}: {brief(error)}"
             ) from error
 
     def new_text(self, raw: bytes) -> str:
