@@ -16,7 +16,18 @@ import re
 import sys
 from collections.abc import Sequence
 
-from zeroshot.cli import convert, demo, draw, experiment, export, listings, rank, score, stores
+from zeroshot.cli import (
+    convert,
+    demo,
+    draw,
+    experiment,
+    export,
+    listings,
+    rank,
+    reproduce,
+    score,
+    stores,
+)
 from zeroshot.cli.arguments import CliError, Parser
 from zeroshot.config import VERSION
 from zeroshot.errors import EngineError, Interrupted, StoreError
@@ -47,7 +58,18 @@ def make_parser() -> Parser:
     subparsers = parser.add_subparsers(
         title="commands", dest="command", metavar="COMMAND", required=True
     )
-    for command in (demo, score, rank, experiment, stores, export, draw, convert, listings):
+    for command in (
+        demo,
+        score,
+        rank,
+        experiment,
+        stores,
+        reproduce,
+        export,
+        draw,
+        convert,
+        listings,
+    ):
         command.add(subparsers, parent)
     return parser
 

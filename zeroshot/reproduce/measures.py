@@ -67,10 +67,8 @@ def drawn_of(method: str) -> int:
     return int(found[1]) if found else 1
 
 
-def select(
-    method: str, scores: Values | None, accuracy: Values, *, level: float, seed: int
-) -> Measured:
-    """Best of N by the scores, or by the accuracy itself if there are none (Optimal).
+def select(method: str, scores: Values, accuracy: Values, *, level: float, seed: int) -> Measured:
+    """Best of N by the scores.
 
     The interval is that of the mean over runs.
     """
@@ -78,14 +76,13 @@ def select(
 
     from zeroshot import stats
 
-    by = accuracy if scores is None else scores
-    found = stats.best_of_n(by, {"accuracy": accuracy}, n=drawn_of(method), runs=_RUNS, seed=seed)
+    found = stats.best_of_n(
+        scores, {"accuracy": accuracy}, n=drawn_of(method), runs=_RUNS, seed=seed
+    )
     n_runs = _RUNS - found.n_undefined - found.n_missing["accuracy"]
     mean, std = found.mean["accuracy"], found.std["accuracy"]
     half = float(norm.ppf((1 + level) / 2)) * std / math.sqrt(n_runs) if n_runs else math.nan
-    n_nan = int((np.isnan(by) | np.isnan(accuracy)).sum())
-    tied = by[~np.isnan(by)]
-    _, counts = np.unique(tied, return_counts=True)
-    return Measured(
-        mean, std, mean - half, mean + half, len(by) - n_nan, n_nan, int(counts[counts > 1].sum())
-    )
+    n_nan = int((np.isnan(scores) | np.isnan(accuracy)).sum())
+    _, counts = np.unique(scores[~np.isnan(scores)], return_counts=True)
+    n_tied = int(counts[counts > 1].sum())
+    return Measured(mean, std, mean - half, mean + half, len(scores) - n_nan, n_nan, n_tied)

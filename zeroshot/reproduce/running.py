@@ -23,6 +23,8 @@ from zeroshot.spaces import get_space
 
 Values = NDArray[np.float64]
 
+_ROWS = 512  # 8 batches of 64
+
 
 @dataclass
 class Runner:
@@ -101,9 +103,11 @@ class Runner:
                 f"{images.n_rows:,} images of {dataset} are needed, {len(pictures):,} are there"
             )
         preset = dataset.lower() if images.preset == "auto" else images.preset
-        # one batch of all rows: scores cut it into their own
+        # One batch of all rows, which scores cut into their own; at least as many as the usual
+        # settings take, so that the same images come whichever scores are asked for.
+        n_rows = min(len(pictures), max(_ROWS, images.n_rows))
         batches = draw_batches(
-            pictures, batch_size=images.n_rows, n_batches=1, seed=images.seed, preset=preset,
+            pictures, batch_size=n_rows, n_batches=1, seed=images.seed, preset=preset,
             crop=images.crop, flip=images.flip,
         )  # fmt: skip
         return batches.x, batches.y
