@@ -100,6 +100,7 @@ def named_path(text: str) -> tuple[str, str]:
 
 def run(args: argparse.Namespace) -> int:
     from zeroshot.reproduce import reproduce_table
+    from zeroshot.reproduce.recipes import find_recipe
 
     if args.list:
         print(_listing())
@@ -108,6 +109,7 @@ def run(args: argparse.Namespace) -> int:
         raise CliError("PAPER/TABLE: expected a table, got none; zeroshot reproduce --list")
     if args.data is None:
         raise CliError("argument --data: expected a folder, got none")
+    find_recipe(args.table)  # before a folder is made
     args.out.mkdir(parents=True, exist_ok=True)
     table = reproduce_table(
         args.table,

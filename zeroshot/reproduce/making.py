@@ -28,6 +28,8 @@ from zeroshot.spaces import list_spaces
 
 SAMPLE: Final = 100
 
+_NO_SCORE: Final = "no score of this package"
+_NO_SWEET: Final = "Sweetimator's search takes networks of one depth, and those of NDS differ in it"
 _OTHER: Final = "trained predictors, and a mean over data sets beside them"
 
 
@@ -311,7 +313,7 @@ class _Maker:
     ) -> list[ReproducedRow]:  # fmt: skip
         """A row for each form whose scores are there."""
         if not forms and row.method not in self.recipe.means:
-            self._miss("no score of this package", [row])
+            self._miss(_NO_SWEET if row.method == "Sweetimator" else _NO_SCORE, [row])
         made = []
         for form in forms:
             scores = values[_key(form)]
