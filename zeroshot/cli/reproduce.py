@@ -12,8 +12,7 @@ from zeroshot.cli.arguments import CliError, Parser, Subparsers, integer
 from zeroshot.cli.output import show_table
 
 _USAGE = """\
-zeroshot reproduce --list
-       zeroshot reproduce PAPER/TABLE --data DIR [--sample N | --all] [options]"""
+zeroshot reproduce [--list] [PAPER/TABLE --data DIR [--sample N | --all] [options]]"""
 
 _DESCRIPTION = """\
 Make a ranking, selection or ablation table of a paper: each row as the paper says and, where
