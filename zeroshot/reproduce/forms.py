@@ -6,7 +6,18 @@ its note what differs.
 
 from __future__ import annotations
 
-__all__ = ["Form", "Images", "Search", "label_of", "sweet_forms", "usual", "xi_forms"]
+__all__ = [
+    "Form",
+    "Images",
+    "Search",
+    "describe",
+    "label_of",
+    "needs_images",
+    "placed",
+    "sweet_forms",
+    "usual",
+    "xi_forms",
+]
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
@@ -91,6 +102,28 @@ def label_of(score: Score) -> str:
         if f.name != "label" and getattr(score, f.name) != getattr(plain, f.name)
     ]
     return f"{score.name}:{','.join(given)}" if given else score.name
+
+
+def describe(form: Form) -> str:
+    """Scores, images and networks of a form in words.
+
+    Examples
+    --------
+    >>> describe(Form("paper", ((1.0, XiGsnr(n_batches=8)),), options={"seed": 1}))
+    'xi_gsnr:n_batches=8, 8 batches of 64; seed 1'
+    """
+    words = [f"sweet, 1 batch of {form.search.batch_size}; interval from {form.search.n_archs} "
+             f"architectures, split {form.search.split}"] if form.search else []  # fmt: skip
+    for factor, score in form.parts:
+        group = score.grouping(1 << 30)
+        images = {
+            "data": f", {group.n} batch{'es' * (group.n > 1)} of {group.size}" if group.n else "",
+            "ones": ", an image of ones",
+            "normal": f", {group.size} normal images",
+        }[group.input.kind]
+        words.append(f"{'-' * (factor < 0)}{label_of(score)}{images}")
+    given = [f"{key} {value}" for key, value in form.options.items()]
+    return "; ".join([*words, ", ".join(given)])
 
 
 def _one(name: Literal["paper", "released"], score: Score, note: str = "", **options: Any) -> Form:

@@ -17,7 +17,7 @@ import numpy as np
 
 from zeroshot.inputs import check_int
 from zeroshot.network import count
-from zeroshot.reproduce.forms import Form
+from zeroshot.reproduce.forms import Form, describe
 from zeroshot.reproduce.measures import Measured, measure, select
 from zeroshot.reproduce.numbers import DATASETS, PublishedRow
 from zeroshot.reproduce.recipes import Recipe, find_recipe
@@ -321,7 +321,9 @@ class _Maker:
                 self._miss(scores, [row])
             else:
                 ours = self._measured(row, scores, accuracy)
-                made.append(self._made(row, form.name, ours, self._form_note(form, row)))
+                made.append(
+                    self._made(row, form.name, ours, self._form_note(form, row), describe(form))
+                )
         return made
 
     def _form_note(self, form: Form, row: PublishedRow) -> str:
@@ -333,15 +335,32 @@ class _Maker:
             notes.append(f"interval found: [{lo:g}, {hi:g})")
         return "; ".join(note for note in notes if note)
 
-    def _made(self, row: PublishedRow, form: str, found: Measured, note: str) -> ReproducedRow:
+    def _made(
+        self, row: PublishedRow, form: str, found: Measured, note: str, computed: str = ""
+    ) -> ReproducedRow:
+        low, high = found.low, found.high
+        has_both = row.value is not None and not math.isnan(low)
         return ReproducedRow(
-            row.space, row.dataset, row.metric, row.method, form, found.value, found.std, found.low,
-            found.high, found.n, found.n_nan, found.n_tied, row.value, row.std,
-            None if row.value is None else found.value - row.value,
-            None if row.value is None or math.isnan(found.low)
-            else found.low <= row.value <= found.high,
-            row.settings, note,
-        )  # fmt: skip
+            space=row.space,
+            dataset=row.dataset,
+            metric=row.metric,
+            method=row.method,
+            form=form,
+            ours=found.value,
+            std=found.std,
+            low=low,
+            high=high,
+            n=found.n,
+            n_nan=found.n_nan,
+            n_tied=found.n_tied,
+            published=row.value,
+            published_std=row.std,
+            difference=None if row.value is None else found.value - row.value,
+            inside=low <= row.value <= high if has_both and row.value is not None else None,
+            settings=row.settings,
+            computed=computed,
+            note=note,
+        )
 
     def _means(
         self, rows: Sequence[PublishedRow], made: Sequence[ReproducedRow]

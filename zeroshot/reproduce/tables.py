@@ -34,7 +34,11 @@ class ReproducedRow:
         Ours less published.
     inside : bool or None
         Whether the interval holds the published number.
-    settings, note : str
+    settings : str
+        The published number's.
+    computed : str
+        How ours was made.
+    note : str
     """
 
     space: str
@@ -54,6 +58,7 @@ class ReproducedRow:
     difference: float | None
     inside: bool | None
     settings: str
+    computed: str
     note: str
 
 
@@ -105,7 +110,7 @@ class ReproducedTable:
                 "interval": ""
                 if math.isnan(row.low)
                 else f"{row.low:.{digits}f} to {row.high:.{digits}f}",
-                "n": str(row.n),
+                "n": f"{row.n} ({row.n_nan} left out)" if row.n_nan else str(row.n),
                 "published": _number(row.published, digits) + _std(row.published_std, digits),
                 "difference": "" if _empty(row.difference) else f"{row.difference:+.{digits}f}",
                 "inside": {None: "", True: "yes", False: "no"}[row.inside],
@@ -120,10 +125,21 @@ class ReproducedTable:
 
     def remarks(self) -> list[tuple[str, list[str]]]:
         """Headings and lines that stand below the table."""
+        computed: dict[str, list[str]] = {}
+        for row in self.rows:
+            if row.computed:
+                computed.setdefault(row.computed, []).append(f"{row.method} ({row.form})")
+        ours = [f"{', '.join(dict.fromkeys(rows))}: {how}" for how, rows in computed.items()]
+        printed = list(dict.fromkeys(row.settings for row in self.rows))
         notes = [f"[{i}] {note}" for i, note in enumerate(self._row_notes(), start=1)]
         missing = [f"{why}: {_listed(rows)}" for why, rows in self.missing.items()]
-        found = [("notes", notes), ("other than in the paper", list(self.notes)),
-                 ("not made", missing)]  # fmt: skip
+        found = [
+            ("notes", notes),
+            ("ours", ours),
+            ("published with", printed),
+            ("other than in the paper", list(self.notes)),
+            ("not made", missing),
+        ]
         return [(heading, lines) for heading, lines in found if lines]
 
     def to_markdown(self, path: str | os.PathLike[str] | None = None) -> str:
