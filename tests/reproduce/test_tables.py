@@ -72,6 +72,22 @@ def test_images_that_are_missing_are_named_and_the_rest_is_made(bench):
     assert any("2 channels, 1 cells" in note for note in table.notes)
 
 
+def test_settings_that_need_more_images_are_named_and_the_others_are_made(bench):
+    table = made("xi-gsnr/figure3", bench, methods=["batch=512", "n=2"], datasets=["cifar10"])
+    assert table.missing == {
+        "4,096 images of cifar10 are needed, 600 are there": ("batch=512 on cifar10",)
+    }
+    [paper, released] = [r for r in table.rows if (r.method, r.metric) == ("n=2", "kendall")]
+    assert (paper.published, paper.difference, paper.inside) == (None, None, None)
+    assert "2 batches of 64" in paper.computed
+    assert "accumulate=True" in released.computed
+
+
+def test_large_runs_of_a_selection_are_told(bench):
+    table = made("gradsign/table5", bench, methods=["NASWOT (N=100)"], datasets=["cifar10"])
+    assert "runs of NASWOT (N=100) draw from 12: nearly always the same best" in table.notes
+
+
 def test_a_benchmark_that_is_missing_is_named(bench):
     table = made("xi-gsnr/table3", bench)
     assert table.rows == ()

@@ -17,8 +17,8 @@ import numpy as np
 
 from zeroshot.inputs import check_int
 from zeroshot.network import count
-from zeroshot.reproduce.forms import Form, describe
-from zeroshot.reproduce.measures import Measured, measure, select
+from zeroshot.reproduce.forms import Form, describe, needs_images
+from zeroshot.reproduce.measures import Measured, drawn_of, measure, select
 from zeroshot.reproduce.numbers import DATASETS, PublishedRow
 from zeroshot.reproduce.recipes import Recipe, find_recipe
 from zeroshot.reproduce.running import Runner, Values
@@ -228,8 +228,17 @@ class _Maker:
         by_key = {_key(form): form for some in forms.values() for form in some}
         found = self.runner.values(space, dataset, archs, list(by_key.values()))
         values = dict(zip(by_key, found, strict=True))
-        if any(not isinstance(v, str) for v in found):
+        if any(
+            form.search or any(needs_images(score) for _, score in form.parts)
+            for form, value in zip(by_key.values(), found, strict=True)
+            if not isinstance(value, str)
+        ):
             self._tell_images(dataset)
+        if few := [row for row in able if self._draws_too_many(row, len(archs))]:
+            methods = ", ".join(dict.fromkeys(row.method for row in few))
+            self.notes[
+                f"runs of {methods} draw from {len(archs):,}: nearly always the same best"
+            ] = None
         trivial = self._trivial(space, dataset, archs)
         aligned = {key: _aligned(one, archs) for key, one in accuracies.items()}
         for column in dict.fromkeys((row.dataset, row.metric) for row in able):
@@ -295,6 +304,12 @@ class _Maker:
             row.metric, scores, accuracy,
             n_resamples=self.n_resamples, level=self.level, seed=self.seed,
         )  # fmt: skip
+
+    def _draws_too_many(self, row: PublishedRow, n: int) -> bool:
+        """Whether runs are so large beside what they draw from that they all see the best."""
+        if self.recipe.kind != "selection" or self._needs_no_score(row):
+            return False
+        return n < 3 * drawn_of(row.method)
 
     def _needs_no_score(self, row: PublishedRow) -> bool:
         return self.recipe.kind == "selection" and row.method.startswith(("Optimal", "Random"))

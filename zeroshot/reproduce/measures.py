@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["Measured", "measure", "select"]
+__all__ = ["Measured", "drawn_of", "measure", "select"]
 
 import math
 import re

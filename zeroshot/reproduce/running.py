@@ -126,8 +126,8 @@ class Runner:
         key = self.key(space, dataset, form)
         if key not in self.intervals:
             self.tell(
-                f"{dataset}: Sweetimator's interval from {search.n_archs} architectures, batch "
-                f"{search.batch_size}, split {search.split}"
+                f"{space} on {dataset}: Sweetimator's interval from {search.n_archs} "
+                f"architectures, batch {search.batch_size}, split {search.split}"
             )
             archs = get_space(space).sample(search.n_archs, form.options["seed"])
             found = find_sweet_interval(

@@ -192,8 +192,9 @@ class Sources:
                 found = self._benchmark(path)
                 if found is None:
                     continue
-                if found.space != space:
-                    self.refused[path] = f"it has no architectures of {space}"
+                if found.space != space:  # a file of another space may be named alike
+                    if found.space is None:
+                        self.refused[path] = f"it has no architectures of {space}"
                     continue
                 target = _choose(found.targets, dataset, wanted, trials) or _COLUMNS.get(
                     (space, wanted)

@@ -106,7 +106,7 @@ class ReproducedTable:
                 "metric": row.metric,
                 "method": row.method,
                 "form": row.form,
-                "ours": _number(row.ours, digits) + _std(row.std, digits),
+                "ours": (_number(row.ours, digits) or "undefined") + _std(row.std, digits),
                 "interval": ""
                 if math.isnan(row.low)
                 else f"{row.low:.{digits}f} to {row.high:.{digits}f}",
