@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import threading
@@ -22,7 +23,10 @@ distributed = pytest.importorskip("distributed", reason="pip install 'zeroshot[d
 
 ARCHS = Archs([BAD], sample=30, seed=2)
 
-pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+    pytest.mark.timeout(240),
+]
 
 
 def run(path: Path, **options: Any) -> zeroshot.RunSummary:
@@ -99,6 +103,10 @@ def test_what_kills_workers_of_our_own_cluster_is_marked(
 
 
 def test_an_asynchronous_client_is_refused(tmp_path: Path) -> None:
-    client = distributed.Client("tcp://127.0.0.1:9", asynchronous=True)
-    with pytest.raises(TypeError, match="expected a Client of Dask distributed that is not async"):
-        run(tmp_path / "a.sqlite", executor=client)
+    async def main() -> None:
+        async with distributed.Client(processes=False, dashboard_address=None,
+                                      asynchronous=True) as client:  # fmt: skip
+            with pytest.raises(TypeError, match="of Dask distributed that is not asynchronous"):
+                run(tmp_path / "a.sqlite", executor=client)
+
+    asyncio.run(main())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 __all__ = ["DaskLanes"]
 
+import asyncio
 import time
 import uuid
 from collections.abc import Sequence
@@ -67,7 +68,6 @@ class DaskLanes:
         self._client = client
         self._name = f"zeroshot-{uuid.uuid4().hex[:12]}"
         client.register_plugin(_Bring(self._name, context))
-        self._pool = client.get_executor(pure=False, retries=0)
         self._width, self._counted = 1, -1e9
         self._stopped = False
         self.lanes: Sequence[Lane] = [self]
@@ -81,7 +81,19 @@ class DaskLanes:
         return self._width
 
     def submit(self, tasks: Sequence[Task]) -> Future[Chunk]:
-        future: Future[Chunk] = self._pool.submit(_do, self._name, tasks)
+        # Client.get_executor would do, but its futures never end where a result is lost with its
+        # worker and the task then kills the next one (2026.8)
+        future: Future[Chunk] = Future()
+        future.set_running_or_notify_cancel()
+        remote = self._client.submit(_do, self._name, tasks, pure=False)
+
+        async def follow() -> None:
+            try:
+                future.set_result(await self._client.gather(remote, asynchronous=True))
+            except BaseException as error:
+                future.set_exception(error)
+
+        asyncio.run_coroutine_threadsafe(follow(), self._client.loop.asyncio_loop)
         return future
 
     def mend(self) -> None:
@@ -93,7 +105,6 @@ class DaskLanes:
             self._client.run(_stop, self._name, on_error="ignore", wait=False)
 
     def close(self) -> None:
-        self._pool.shutdown(wait=False)
         if self._own:
             for one in self._own:
                 one.close()

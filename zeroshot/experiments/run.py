@@ -25,7 +25,7 @@ from zeroshot.experiments.experiment import Experiment
 from zeroshot.experiments.lanes import Lane, Lanes, make_lanes
 from zeroshot.experiments.progress import Progress, tell_with
 from zeroshot.experiments.rows import ValueRow, value_rows
-from zeroshot.experiments.store import AskedRow, Store, add_experiment, insert
+from zeroshot.experiments.store import FAILURES, AskedRow, Store, add_experiment, insert
 from zeroshot.experiments.tasks import Chunk, Context, Task
 from zeroshot.inputs import check_int
 from zeroshot.options import usable_cpus
@@ -59,7 +59,7 @@ class RunSummary:
     n_computed : int
         Those that came with this run; with ``canonical`` equal architectures share them.
     n_failed, n_crashed : int
-        Of `n_computed`: those that stand for a failure.
+        Of both: those that stand for a failure.
     seconds : float
     complete : bool
         Whether all values are in the store.
@@ -348,8 +348,14 @@ class _Run:
                     for seed, key in zip(job.seeds, keys[arch][label], strict=True)
                 ]
             every = [key for of in keys.values() for some_ in of.values() for key in some_]
-            missing = self.store.missing(every, retry_failed=self.retry_failed)
-            self.n_found += sum(key not in missing for key in every)
+            found = self.store.statuses(every)
+            if self.retry_failed:
+                found = {key: status for key, status in found.items() if status not in FAILURES}
+            statuses = [found[key] for key in every if key in found]
+            self.n_found += len(statuses)
+            self.n_failed += statuses.count("failed")
+            self.n_crashed += statuses.count("crashed")
+            missing = set(every) - found.keys()
             self.waiting.update(bytes.fromhex(key) for key in every if key in missing)
             tasks = []
             for group in some:
