@@ -22,6 +22,7 @@ from concurrent.futures import (
     Future,
     ProcessPoolExecutor,
     ThreadPoolExecutor,
+    wait,
 )
 from contextlib import suppress
 from multiprocessing.connection import Connection
@@ -257,8 +258,7 @@ class GivenLanes:
         self.stop()
         for future in list(self._running):
             future.cancel()
-        for future in list(self._running):  # they read the folder
-            future.exception()
+        wait(list(self._running))  # they read the folder
         _load.cache_clear()
         shutil.rmtree(self._folder, ignore_errors=True)
 

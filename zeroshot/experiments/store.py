@@ -130,7 +130,7 @@ class Store:
         self.path = Path(path)
         self._lock: int | None = None
         self._file: sqlite3.Connection | None = None
-        if create and (not self.path.exists() or self.path.stat().st_size == 0):
+        if create and schema.is_blank(self.path):
             self._lock = schema.lock(self.path)
             try:
                 schema.create(self.path)
