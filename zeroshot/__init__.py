@@ -17,6 +17,7 @@ from zeroshot.config import VERSION as __version__
 from zeroshot.config import show_config
 from zeroshot.errors import (
     ArchitectureError,
+    BenchmarkFileError,
     Cancelled,
     EngineError,
     InterchangeError,
@@ -64,6 +65,9 @@ from zeroshot.spaces import list_spaces
 
 if TYPE_CHECKING:
     from zeroshot import data
+    from zeroshot.benchmarks.reading import read_benchmark
+    from zeroshot.benchmarks.table import Benchmark
+    from zeroshot.benchmarks.targets import Target
     from zeroshot.drawing import Drawing, draw
     from zeroshot.experiments import (
         Experiment,
@@ -88,6 +92,8 @@ __all__ = [
     "AzExpressivity",
     "AzProgressivity",
     "AzTrainability",
+    "Benchmark",
+    "BenchmarkFileError",
     "CancelToken",
     "Cancelled",
     "Counts",
@@ -131,6 +137,7 @@ __all__ = [
     "SweetInterval",
     "SynFlow",
     "SyncFlow",
+    "Target",
     "XiGsnr",
     "Zen",
     "Zico",
@@ -154,6 +161,7 @@ __all__ = [
     "notations",
     "plan",
     "rank",
+    "read_benchmark",
     "run_experiment",
     "score",
     "score_iter",
@@ -174,6 +182,7 @@ __all__ = [
 
 # What one score does without is imported when it is asked for: the module, or the name in it.
 _MODULES = (
+    "benchmarks",
     "cli",
     "data",
     "drawing",
@@ -187,6 +196,7 @@ _MODULES = (
     "weights",
 )
 _NAMES = {
+    "Benchmark": "benchmarks.table",
     "Drawing": "drawing",
     "Experiment": "experiments",
     "MergeSummary": "experiments",
@@ -195,6 +205,7 @@ _NAMES = {
     "ScoreTable": "experiments",
     "Store": "experiments",
     "SweetInterval": "sweet",
+    "Target": "benchmarks.targets",
     "az_nas_rank": "ranks",
     "convert": "spaces.notations",
     "draw": "drawing",
@@ -205,6 +216,7 @@ _NAMES = {
     "from_torch": "interchange.torch_import",
     "notations": "spaces.notations",
     "rank": "pool",
+    "read_benchmark": "benchmarks.reading",
     "run_experiment": "experiments",
     "score_iter": "pool",
     "score_many": "pool",
