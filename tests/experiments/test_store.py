@@ -142,6 +142,17 @@ def test_histograms_are_kept(store: Store) -> None:
     assert json.loads(text) == {k: list(v) for k, v in result.scores["sweet"].histogram.items()}
 
 
+def test_graphs_of_ones_own_are_kept_by_their_hash(store: Store) -> None:
+    graph = zeroshot.Graph((3, 8, 8))
+    h = graph.relu(graph.conv2d(graph.input, 4, 3, padding=1))
+    graph.output(graph.linear(graph.global_avg_pool(h), 4))
+    result = zeroshot.score(graph, *images(), scores=three_scores())
+    store.add([result])
+    table = store.scores(space="")
+    assert table.archs == (result.arch,)
+    assert table["gradsign"].tolist() == [result["gradsign"]]
+
+
 def test_a_label_with_two_meanings_needs_an_experiment(store: Store) -> None:
     store.add(scored(), name="wide")
     store.add(scored(channels=8), name="wider")
