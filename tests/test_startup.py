@@ -17,8 +17,9 @@ HEAVY = [
     "argparse", "bz2", "concurrent.futures", "csv", "ctypes", "decimal", "difflib", "fractions",
     "json", "logging", "lzma", "matplotlib", "multiprocessing", "pathlib", "random", "scipy",
     "sklearn", "statistics", "subprocess", "torch", "tqdm", "unittest", "urllib.parse", "zipfile",
-    "hashlib", "numpy.random", "zeroshot.cli", "zeroshot.data", "zeroshot.drawing",
-    "zeroshot.pool", "zeroshot.reference", "zeroshot.sweet",
+    "hashlib", "numpy.random", "zeroshot.benchmarks", "zeroshot.cli", "zeroshot.data",
+    "zeroshot.drawing", "zeroshot.experiments", "sqlite3", "zeroshot.pool", "zeroshot.reference",
+    "zeroshot.sweet",
 ]  # fmt: skip
 LATE = {"hashlib", "json"}  # what a result's keys are made with
 SCORE = """

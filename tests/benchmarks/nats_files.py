@@ -10,9 +10,10 @@ are drawn here.
 from __future__ import annotations
 
 import bz2
+import io
 import pickle
 import random
-import struct
+import zipfile
 from collections import OrderedDict
 from pathlib import Path
 from typing import Any
@@ -88,10 +89,19 @@ def results(
     return found
 
 
+def small(index: int, epochs: int) -> dict[str, Any]:
+    """Results of one training on each data set."""
+    return results(index, get_arch(index), epochs, [777]).state_dict()
+
+
+def get_arch(index: int, space: str = "nasbench201") -> str:
+    module: Any = get_space(space)
+    return str(module.from_index(index))
+
+
 def networks(index: int, space: str = "nasbench201", **options: Any) -> Any:
     """Results of one architecture by hyper-parameters; 9 in place of 200 and of 90 epochs."""
-    module: Any = get_space(space)
-    arch = module.from_index(index)
+    arch = get_arch(index, space)
     choices = {"12": (4, [777]), "200": (9, [777, 888, 999][: 1 + index % 3])}
     if space == "nats_sss":
         choices = {"01": (1, [777]), "12": (4, [777]), "90": (9, [777, 888, 999])}
@@ -143,15 +153,8 @@ def legacy_pth(content: Any) -> bytes:
 
 def zipped_pth(content: Any) -> bytes:
     """As ``torch.save`` writes it since 1.6, if there are no tensors."""
-    import io
-    import zipfile
-
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
         archive.writestr("archive/data.pkl", pickle.dumps(content, 2))
         archive.writestr("archive/version", b"3\n")
     return file.getvalue()
-
-
-def length(n: int) -> bytes:
-    return struct.pack("<I", n)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -104,3 +105,71 @@ def test_slips_are_one_message(run: Run, words: Any, message: str) -> None:
 )
 def test_values_are_what_their_text_says(text: str, value: Any) -> None:
     assert read_value(text) == value
+
+
+# --- benchmark files ----------------------------------------------------------------------------
+
+TABLE = "dataset,arch,snip\ncifar10,8:8:8:8:8,1.5\ncifar100,8:8:8:8:8,2\n"
+
+
+@pytest.mark.parametrize("ending", ["csv", "csv.gz", "parquet"])
+def test_a_benchmark_file_is_written_as_a_table(run: Run, tmp_path: Path, ending: str) -> None:
+    if ending == "parquet":
+        pytest.importorskip("pyarrow")
+    source, out = tmp_path / "source.csv", tmp_path / f"out.{ending}"
+    source.write_text(TABLE)
+    code, printed, told = run("convert", str(source), str(out))
+    assert (code, printed) == (0, "")
+    assert told.startswith(f"Benchmark({str(source)!r}, nats_sss, 1 architectures, 2 columns")
+    benchmark = zeroshot.read_benchmark(out)
+    assert benchmark.archs == ("8:8:8:8:8",)
+    assert benchmark.column("cifar100/snip").tolist() == [2.0]
+
+
+def test_progress_of_a_benchmark_file_is_told(run: Run, tmp_path: Path) -> None:
+    source = tmp_path / "source.csv"
+    source.write_text(TABLE)
+    _, _, told = run("convert", str(source), str(tmp_path / "out.csv"), "--progress")
+    assert told.startswith("\rread 100.0 %\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("source.csv", "missing/out.csv"), "no such folder"),
+        (("missing.csv", "out.csv"), "No such file"),
+        (("source.csv", "out.csv", "--to", "text"), "expected architectures, got a benchmark"),
+        (("source.csv", "out.csv", "--format", "hdf5"), "format: expected one of nats"),
+        (("source.csv", "out.csv", "--max-bytes", "5"), "larger than 5 bytes"),
+        (("source.csv", "out.csv", "--space", "nasbench201"), "line 2"),
+        (("4811", "--max-bytes", "5"), "expected FILE OUT"),
+    ],
+)
+def test_a_benchmark_file_that_cannot_be_converted(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: Any, message: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("source.csv").write_text(TABLE)
+    code, out, err = run("convert", *words)
+    assert (code, out) == (2, "")
+    assert message in err and err.count("\n") == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["source.csv"]
+
+
+def test_ctrl_c_leaves_no_half_file(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from zeroshot.benchmarks import writing
+
+    def interrupted(_: Any) -> Any:
+        yield (1.0, 2.0)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(writing, "_rows", interrupted)
+    source, out = tmp_path / "source.csv", tmp_path / "out.csv"
+    source.write_text(TABLE)
+    out.write_text("before")
+    code, _, _ = run("convert", str(source), str(out))
+    assert code == 130
+    assert out.read_text() == "before"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out.csv", "source.csv"]

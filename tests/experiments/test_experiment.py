@@ -123,6 +123,16 @@ def test_architectures_come_in_order_once_and_in_one_spelling() -> None:
     assert len(Archs(all=True).read("nasbench201")) == 15625
 
 
+def test_architectures_of_a_benchmark_file(tmp_path: Path) -> None:
+    space = zeroshot.spaces.get_space("nasbench201")
+    cells = [space.format(space.parse(index)) for index in (1462, 9, 0)]
+    path = tmp_path / "accuracies.csv"
+    path.write_text("arch,accuracy\n" + "".join(f"{cell},50\n" for cell in cells))
+    assert Archs(benchmark=str(path)).read("nasbench201") == tuple(cells)
+    with pytest.raises(ValueError):
+        Archs(benchmark=str(path)).read("darts")
+
+
 @pytest.mark.parametrize(
     ("archs", "space", "message"),
     [

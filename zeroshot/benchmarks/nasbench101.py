@@ -26,7 +26,7 @@ import struct
 from typing import Any, Final
 
 from zeroshot.benchmarks import tfrecord
-from zeroshot.benchmarks.source import DAMAGE, Source
+from zeroshot.benchmarks.source import DAMAGE, Source, brief
 from zeroshot.benchmarks.table import Benchmark, Collector, Training
 from zeroshot.errors import BenchmarkFileError
 
@@ -62,7 +62,7 @@ def read_file(source: Source, space: str | None = None) -> Benchmark:
         except BenchmarkFileError:
             raise
         except DAMAGE as error:
-            raise BenchmarkFileError(f"{where}: {error}") from error
+            raise BenchmarkFileError(f"{where}: {brief(error)}") from error
         collector.records += 1
     keys = {module_hash: row for module_hash, (row, _) in rows.items()}
     return collector.finish(source.sha256(), keys)

@@ -47,7 +47,7 @@ MAX_EPOCHS: Final = 10_000
 MAX_TRIALS: Final = 1000
 MAX_CHOICES: Final = 8
 
-_TAKEN: Final = "(taken)"
+_TAKEN: Final = object()  # a key that no file has
 _READ: Final = (
     "eval_names", "eval_acc1es", "eval_times", "train_acc1es", "train_times", "latency",
 )  # fmt: skip
@@ -167,10 +167,11 @@ class _Networks:
             taken = _trial_of(found)
         elif "all_results" in found and "arch_str" in found:
             taken = self._results_of(found)
+        elif len(found) > MAX_CHOICES:
+            return False
         else:
-            values = [] if len(found) > MAX_CHOICES else [*found.values()]
-            if _TAKEN in found and values:  # a protocol that sets items one by one
-                values.remove(found[_TAKEN])
+            # protocol 0 sets items one by one, so that some may have been taken before
+            values = [value for key, value in found.items() if key is not _TAKEN]
             if not values or not all(map(_is_results, values)):
                 return False
             for value in values:

@@ -51,7 +51,7 @@ def read_benchmark(
     """Read a benchmark file: architectures, accuracies, costs, scores.
 
     Files are read once, in memory that does not grow with curves and weights in them; JSON, which
-    is read as a whole, may have 1 GiB. Nothing in a file is executed.
+    is read as a whole, may have 128 MiB. Nothing in a file is executed.
 
     Parameters
     ----------

@@ -6,7 +6,7 @@ size, so that what comes out is counted, and never more than a chunk of it is he
 
 from __future__ import annotations
 
-__all__ = ["DAMAGE", "Progress", "Source", "read_json"]
+__all__ = ["DAMAGE", "Progress", "Source", "brief", "read_json"]
 
 import bz2
 import gzip
@@ -30,8 +30,9 @@ Progress: TypeAlias = Callable[[int, int], object]
 """Gets the bytes read so far, and of how many."""
 
 CHUNK: Final = 1 << 20
-MAX_JSON: Final = 1 << 30
+MAX_JSON: Final = 1 << 27
 """Text that is read as a whole: its values take many times its bytes."""
+MAX_MESSAGE: Final = 500
 
 DAMAGE: Final = (
     ValueError, KeyError, IndexError, OverflowError, EOFError, RecursionError, UnicodeError,
@@ -39,6 +40,12 @@ DAMAGE: Final = (
     zipfile.BadZipFile,
 )  # fmt: skip
 """What parsers of the standard library raise at damaged bytes."""
+
+
+def brief(error: BaseException) -> str:
+    """What an error says, without the pages of the file that some quote."""
+    text = str(error)
+    return text if len(text) <= MAX_MESSAGE else f"{text[:MAX_MESSAGE]}..."
 
 
 class _Hashed(io.RawIOBase):
@@ -152,9 +159,9 @@ class Source:
             except OSError as error:
                 if error.errno is not None:  # the disk, not the content
                     raise
-                raise BenchmarkFileError(f"{self.where}: damaged: {error}") from error
+                raise BenchmarkFileError(f"{self.where}: damaged: {brief(error)}") from error
             except DAMAGE as error:
-                raise BenchmarkFileError(f"{self.where}: damaged: {error}") from error
+                raise BenchmarkFileError(f"{self.where}: damaged: {brief(error)}") from error
             if not part:
                 break
             parts.append(part)
@@ -163,8 +170,10 @@ class Source:
 
     def read_all(self, most: int) -> bytes:
         """All that is left, if it is at most `most` bytes."""
-        self.max_bytes = min(self.max_bytes, self.n_read + most)
-        return self.read(self.max_bytes + 1)
+        content = self.read(most + 1)
+        if len(content) > most:
+            raise BenchmarkFileError(f"{self.where}: has more than {most} bytes")
+        return content
 
     def sha256(self) -> str:
         """Of the file on disk, the rest of which is read for it."""
@@ -180,7 +189,7 @@ def read_json(source: Source) -> Any:
     except BenchmarkFileError:
         raise
     except DAMAGE as error:
-        raise BenchmarkFileError(f"{source.where}: expected JSON: {error}") from None
+        raise BenchmarkFileError(f"{source.where}: expected JSON: {brief(error)}") from None
 
 
 def _integer(digits: str) -> int | float:

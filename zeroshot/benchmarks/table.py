@@ -80,6 +80,13 @@ class Benchmark:
         Path of the file.
     sha256 : str
         Of the file; of a folder, of the lines ``sha256 name`` of its files, sorted by name.
+
+    Examples
+    --------
+    >>> column = {"cifar10/test@90:mean": np.array([81.5])}
+    >>> benchmark = Benchmark("nats_sss", ("8:8:8:8:8",), column, records=1, source="", sha256="")
+    >>> benchmark.accuracy("cifar10/test@90:mean"), benchmark.lookup((8, 8, 8, 8, 8))
+    (array([81.5]), 0)
     """
 
     def __init__(
@@ -102,6 +109,8 @@ class Benchmark:
         self._by_target = _targets(space, self._columns)
         self._rows = {arch: i for i, arch in enumerate(archs)}
         self._keys = keys
+        self._groups: dict[str, list[int]] = {}
+        self._group_keys: dict[str, dict[str, int]] = {}
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -208,24 +217,34 @@ class Benchmark:
         """
         if self.space is None:
             raise ValueError(f"arch: {self.source} has no architectures")
-        text = arch if arch in self._rows_of(arch) else convert(arch, "text", space=self.space)
+        if isinstance(arch, str) and arch in self._rows:
+            return self._rows[arch]
+        text = convert(arch, "text", space=self.space)
         row = self._rows.get(text)
-        if row is None and (key := _KEYS.get(self.space)) is not None:
-            if self._keys is None:
-                self._keys = {key(known): i for i, known in reversed([*enumerate(self.archs)])}
-            row = self._keys.get(key(text))
-        return row
+        return self._equal_row(text) if row is None and self.space in _EQUAL else row
 
-    def _rows_of(self, arch: Any) -> Mapping[str, int]:
-        return self._rows if isinstance(arch, str) else {}
+    def _equal_row(self, text: str) -> int | None:
+        """The row of an architecture that the benchmark takes for the same one."""
+        group, key = _EQUAL[str(self.space)]
+        if self._keys is not None:
+            return self._keys.get(key(text))
+        if not self._groups:
+            for row, arch in enumerate(self.archs):
+                self._groups.setdefault(group(arch), []).append(row)
+        name = group(text)
+        if name not in self._group_keys:
+            rows = self._groups.get(name, [])
+            self._group_keys[name] = {key(self.archs[row]): row for row in reversed(rows)}
+        return self._group_keys[name].get(key(text))
 
 
-def _sorted_pairs(space: str) -> Callable[[str], str]:
-    def key(arch: str) -> str:
-        module: Any = get_space(space)
-        return str(module.from_config(module.to_config(arch)))
-
-    return key
+def _degrees(arch: str) -> str:
+    """Operations and degrees of a module's vertices, which do not depend on their numbering."""
+    matrix, _, ops = arch.removeprefix("adj=").partition(";ops=")
+    rows = matrix.split("/")
+    ways = (f"{row.count('1')}{column.count('1')}" for row, column in
+            zip(rows, zip(*rows, strict=True), strict=True))  # fmt: skip
+    return " ".join(sorted(map("".join, zip(ops.split(","), ways, strict=True))))
 
 
 def _module_hash(arch: str) -> str:
@@ -233,12 +252,21 @@ def _module_hash(arch: str) -> str:
     return str(module.module_hash(arch))
 
 
-_KEYS: Final[Mapping[str, Callable[[str], str]]] = {
-    "nasbench101": _module_hash,
-    "darts": _sorted_pairs("darts"),
-    "nasbench301": _sorted_pairs("nasbench301"),
+def _sorted_pairs(arch: str) -> str:
+    module: Any = get_space("nasbench301")
+    return str(module.from_config(module.to_config(arch)))
+
+
+def _all(arch: str) -> str:
+    return ""
+
+
+_EQUAL: Final[Mapping[str, tuple[Callable[[str], str], Callable[[str], str]]]] = {
+    "nasbench101": (_degrees, _module_hash),
+    "darts": (_all, _sorted_pairs),
+    "nasbench301": (_all, _sorted_pairs),
 }
-"""What architectures share that a benchmark takes for one, where that is not the text."""
+"""What equal architectures share, where that is not the text: something quick, and all of it."""
 
 
 def _targets(space: str | None, columns: Mapping[str, Any]) -> dict[Target, str]:

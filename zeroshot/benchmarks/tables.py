@@ -21,7 +21,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
-from zeroshot.benchmarks.source import Source
+from zeroshot.benchmarks.source import Source, brief
 from zeroshot.benchmarks.table import MAX_NAME, Benchmark, Collector
 from zeroshot.errors import ArchitectureError, BenchmarkFileError
 from zeroshot.spaces import list_spaces
@@ -175,7 +175,7 @@ class _Rows:
             try:
                 return join(one(cells), other(cells))
             except ArchitectureError as error:
-                raise BenchmarkFileError(f"{self.where}: {error}") from None
+                raise BenchmarkFileError(f"{self.where}: {brief(error)}") from None
 
         return arch
 
@@ -266,7 +266,7 @@ def read_csv(source: Source, space: str | None) -> Benchmark:
         raise
     except (csv.Error, ValueError, TypeError) as error:
         line = f", line {reader.line_num}" if reader is not None else ""
-        raise BenchmarkFileError(f"{where}{line}: {error}") from error
+        raise BenchmarkFileError(f"{where}{line}: {brief(error)}") from error
     if rows is None:
         raise BenchmarkFileError(f"{where}: expected a header line and rows, got none")
     return rows.finish(source.sha256())
@@ -331,5 +331,5 @@ def read_parquet(source: Source, space: str | None) -> Benchmark:
             MemoryError) as error:  # fmt: skip
         if isinstance(error, OSError) and error.errno is not None and error.filename is not None:
             raise
-        raise BenchmarkFileError(f"{where}: {error}") from error
+        raise BenchmarkFileError(f"{where}: {brief(error)}") from error
     return rows.finish(source.sha256())

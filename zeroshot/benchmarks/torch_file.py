@@ -13,7 +13,7 @@ import zipfile
 from collections.abc import Callable
 from typing import Any, Final
 
-from zeroshot.benchmarks.source import DAMAGE, Source
+from zeroshot.benchmarks.source import DAMAGE, Source, brief
 from zeroshot.benchmarks.streams import Dict, StreamMachine
 from zeroshot.errors import BenchmarkFileError
 
@@ -65,6 +65,6 @@ def _load_zip(source: Source, hook: Callable[[Dict], bool]) -> Any:
     except OSError as error:
         if error.errno is not None and error.errno != 22:  # a seek to a damaged place is no fault
             raise
-        raise BenchmarkFileError(f"{where}: damaged: {error}") from error
+        raise BenchmarkFileError(f"{where}: damaged: {brief(error)}") from error
     except (*DAMAGE, TypeError) as error:
-        raise BenchmarkFileError(f"{where}: {error}") from error
+        raise BenchmarkFileError(f"{where}: {brief(error)}") from error

@@ -138,7 +138,7 @@ class Archs:
         if self.benchmark is not None:
             from zeroshot.benchmarks import read_benchmark
 
-            benchmark = read_benchmark(self.benchmark)
+            benchmark = read_benchmark(self.benchmark, space=name)
             if benchmark.space not in (None, name):
                 raise ValueError(
                     f"benchmark: expected one of {name}, got {self.benchmark}, which is of "

@@ -1,0 +1,327 @@
+"""Targets, tables, and what is the same for all formats: recognition, limits, hashes."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import hashlib
+import json
+import pickle
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import zeroshot
+from zeroshot import Benchmark, BenchmarkFileError, Target, read_benchmark
+from zeroshot.spaces import get_space
+
+from . import json_files, nasbench101_files, nats_files
+
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+# --- targets -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["cifar10/test@200:mean", "a-b/valid+test@1:777", "c/valid@100:first:surrogate_accuracy"],
+)
+def test_target_is_written_as_it_is_read(text: str) -> None:
+    assert str(Target.parse(text)) == text
+    assert Target.parse(text) == Target.parse(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "cifar10", "cifar10/test", "cifar10/test@200", "cifar10/test@200:median", "/test@1:mean",
+     "cifar10/test@x:mean", "cifar10/test@200:mean:a:b", "cifar10/test@-1:mean", None, 5],
+)  # fmt: skip
+def test_target_that_is_none(text: Any) -> None:
+    with pytest.raises(ValueError, match="expected"):
+        Target.parse(text)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"dataset": ""}, {"split": "a b"}, {"epochs": -1}, {"epochs": True}, {"epochs": 1.0},
+     {"trials": "min"}, {"trials": -1}, {"metric": 3}],
+)  # fmt: skip
+def test_target_of_wrong_parts(change: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=next(iter(change))):
+        Target(**{"dataset": "cifar10", "split": "test", "epochs": 200, **change})
+
+
+def test_unknown_target_lists_what_is_there(simple: Path) -> None:
+    benchmark = read_benchmark(simple)
+    for wrong in ("cifar10/test@200:mean", Target("cifar10", "valid", 9)):
+        with pytest.raises(ValueError, match=r"cifar10/test@9:mean\|max\|first\|777\|888\|999"):
+            benchmark.accuracy(wrong)
+    with pytest.raises(ValueError, match=r"DATASET/SPLIT@EPOCHS:TRIALS .* got 'cifar10'"):
+        benchmark.accuracy("cifar10")
+    with pytest.raises(ValueError, match="no column 'x'"):
+        benchmark.column("x")
+
+
+def test_columns_are_copies(simple: Path) -> None:
+    benchmark = read_benchmark(simple)
+    benchmark.column("index")[:] = -1
+    assert benchmark.column("index").tolist() == [0, 5, 7]
+
+
+# --- reference data ----------------------------------------------------------------------------
+
+
+def test_known_values_of_nasbench201(shared: Path) -> None:
+    benchmark = read_benchmark(shared / "data" / "nasbench201.csv.gz")
+    assert len(benchmark) == benchmark.records == 15_625
+    test = benchmark.accuracy("cifar10/test@200:mean")
+    valid = benchmark.accuracy("cifar10-valid/valid@200:mean")
+    assert (test.argmax(), test[6111]) == (6111, 94.3733)
+    assert (valid.argmax(), valid[6111]) == (6111, 91.6067)
+    for target, index, value in (
+        ("cifar100/test@200:mean", 9930, 73.5133),
+        ("ImageNet16-120/test@200:mean", 857, 47.3111),
+    ):
+        found = benchmark.accuracy(target)
+        assert (found.argmax(), found[index]) == (index, value)
+    assert (abs(test - 10) < 0.01).sum() == 341
+    assert (test == benchmark.accuracy("cifar10_test")).all()
+    short = benchmark.accuracy("cifar10/test@12:first")
+    assert short.mean() == pytest.approx(75.98, abs=0.01)
+    assert short.max() < 90
+    assert benchmark.lookup(6111) == benchmark.lookup(benchmark.archs[6111]) == 6111
+
+
+@pytest.mark.parametrize(
+    ("name", "space", "rows"),
+    [
+        ("nasbench101", "nasbench101", 406),
+        ("nasbench301", "nasbench301", 363),
+        ("transnasbench101_micro", "transnas_micro", 2048),
+        ("nasbench201_reference_scores", "nasbench201", None),
+        ("xi_gsnr_official_curves", None, 105),
+    ],
+)
+def test_tables_of_other_spaces(shared: Path, name: str, space: str, rows: int | None) -> None:
+    benchmark = read_benchmark(shared / "data" / f"{name}.csv.gz")
+    assert benchmark.space == space
+    if rows is not None:
+        assert len(benchmark) == rows
+    else:
+        assert "cifar10/val_accuracy" in benchmark.columns
+        assert benchmark.records > len(benchmark)
+
+
+# --- tables ------------------------------------------------------------------------------------
+
+
+def put(path: Path, text: str) -> Path:
+    path.write_text(text)
+    return path
+
+
+@pytest.mark.parametrize("ending", [".csv", ".csv.gz", ".parquet"])
+def test_what_is_saved_is_read(simple: Path, tmp_path: Path, ending: str) -> None:
+    if ending == ".parquet":
+        pytest.importorskip("pyarrow")
+    benchmark = read_benchmark(simple)
+    path = tmp_path / f"out{ending}"
+    benchmark.save(path)
+    again = read_benchmark(path)
+    assert (again.space, again.archs, again.columns, again.targets) == (
+        benchmark.space, benchmark.archs, benchmark.columns, benchmark.targets,
+    )  # fmt: skip
+    for name in benchmark.columns:
+        np.testing.assert_array_equal(again.column(name), benchmark.column(name))
+    first = path.read_bytes()
+    benchmark.save(path)
+    assert path.read_bytes() == first
+    assert [file.name for file in tmp_path.iterdir()] == [path.name]
+
+
+def test_table_of_a_data_set_per_row(tmp_path: Path) -> None:
+    path = put(
+        tmp_path / "a.csv",
+        "dataset,arch,snip,note\ncifar10,8:8:8:8:8,1.5,a\ncifar100,8:8:8:8:8,2,\n"
+        "cifar100,8:8:8:8:16,,b\n",
+    )
+    benchmark = read_benchmark(path)
+    assert (len(benchmark), benchmark.records) == (2, 3)
+    assert benchmark.columns == ("cifar10/snip", "cifar100/snip")
+    np.testing.assert_array_equal(benchmark.column("cifar10/snip"), [1.5, np.nan])
+    np.testing.assert_array_equal(benchmark.column("cifar100/snip"), [2, np.nan])
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "empty"),
+        ("a,b\n", "expected rows"),
+        ("arch,b\n8:8:8:8:8,x\n", "columns of numbers"),
+        ("arch,b\n8:8:8:8:8,1\n8:8:8:8:8,2\n", "line 3: its architecture has a row already"),
+        ("arch,b\n8:8:8:8:8,1\n9:8:8:8:8,2\n", "line 3"),
+        ("arch,b\n8:8:8:8:8\n", "line 2: expected 2 cells, got 1"),
+        ("arch,b,b\n8:8:8:8:8,1,2\n", "column names that differ"),
+        ('arch,b\n"8:8:8:8:8,1\n', "line 2"),
+        ("arch,b\nGenotype(x),1\n", "space: expected one of nasbench301, darts"),
+        ("space,arch,b\nnowhere,8:8:8:8:8,1\n", "'nowhere' is no space"),
+        ("normal,reduce,b\nsep_conv_3x3~9,sep_conv_3x3~0,1\n", "line 2"),
+    ],
+)
+def test_table_that_cannot_be(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(BenchmarkFileError, match=message):
+        read_benchmark(put(tmp_path / "a.csv", text))
+
+
+def test_table_by_index(tmp_path: Path) -> None:
+    path = put(tmp_path / "a.csv", "index,test\n17,1\n4811,2\n")
+    benchmark = read_benchmark(path, space="nasbench201")
+    assert benchmark.archs == (zeroshot.convert(17, "text"), zeroshot.convert(4811, "text"))
+    assert read_benchmark(path).space is None
+    with pytest.raises(BenchmarkFileError, match=r"an index, got '1\.5'"):
+        read_benchmark(put(path, "index,test\n1.5,1\n"), space="nasbench201")
+
+
+def test_parquet_needs_its_extra(simple: Path, tmp_path: Path, run_python: Run) -> None:
+    code = (
+        "import sys; sys.modules['pyarrow'] = None; import zeroshot\n"
+        f"zeroshot.read_benchmark({str(simple)!r}).save('a.parquet')"
+    )
+    done = run_python(code)
+    assert "ImportError: a.parquet: Parquet needs pyarrow" in done.stderr
+    assert "pip install 'zeroshot[experiments]'" in done.stderr
+
+
+# --- all formats -------------------------------------------------------------------------------
+
+
+def files() -> dict[str, tuple[str, bytes]]:
+    dumps = json.dumps
+    return {
+        "nats": ("a.pickle", pickle.dumps(nats_files.networks(5), 4)),
+        "pth": ("a.pth", nats_files.legacy_pth(nats_files.nasbench201((1,)))),
+        "nasbench101": ("a.tfrecord", nasbench101_files.tfrecord()),
+        "naslib": ("a.json", dumps(json_files.naslib()).encode()),
+        "nds": ("DARTS.json", dumps(json_files.nds()).encode()),
+        "nasbench301": ("a.json", dumps(json_files.nasbench301()).encode()),
+        "csv": ("a.csv", b"arch,b\n8:8:8:8:8,1\n"),
+    }
+
+
+@pytest.mark.parametrize("kind", files())
+@pytest.mark.parametrize("pack", [bytes, gzip.compress, bz2.compress])
+def test_format_is_seen_from_the_content(tmp_path: Path, kind: str, pack: Any) -> None:
+    name, content = files()[kind]
+    path = tmp_path / (name if kind == "nds" else "file")
+    path.write_bytes(pack(content))
+    benchmark = read_benchmark(path)
+    assert benchmark.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert benchmark.source == str(path)
+
+
+@pytest.mark.parametrize("kind", files())
+def test_file_larger_than_allowed(tmp_path: Path, kind: str) -> None:
+    name, content = files()[kind]
+    path = tmp_path / name
+    path.write_bytes(content)
+    with pytest.raises(BenchmarkFileError, match="larger than 10 bytes"):
+        read_benchmark(path, max_bytes=10)
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, bz2.compress])
+@pytest.mark.parametrize("start", [b"arch,b\n", b"[", b"\x80\x04", b"\x80\x04]"])
+def test_bomb_is_refused_in_little_memory(tmp_path: Path, pack: Any, start: bytes) -> None:
+    import tracemalloc
+
+    path = tmp_path / "bomb"
+    path.write_bytes(pack(start + bytes(2**27)))
+    tracemalloc.start()
+    try:
+        with pytest.raises(BenchmarkFileError):
+            read_benchmark(path, max_bytes=2**24)
+        assert tracemalloc.get_traced_memory()[1] < 2**27
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("content", [b"", b"\0\1\2\3", b"{}", b"[1]", b"[" * 99_999])
+def test_file_that_is_none(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(content)
+    with pytest.raises(BenchmarkFileError):
+        read_benchmark(path)
+
+
+def test_wrong_arguments(tmp_path: Path) -> None:
+    path = put(tmp_path / "a.csv", "arch,b\n8:8:8:8:8,1\n")
+    with pytest.raises(ValueError, match="format: expected one of nats, nasbench101"):
+        read_benchmark(path, format="hdf5")
+    with pytest.raises(ValueError, match="space: expected one of"):
+        read_benchmark(path, space="nasbench202")
+    with pytest.raises(ValueError, match="max_bytes"):
+        read_benchmark(path, max_bytes=0)
+    with pytest.raises(FileNotFoundError):
+        read_benchmark(tmp_path / "nothing")
+    with pytest.raises(BenchmarkFileError, match="expected a folder"):
+        read_benchmark(tmp_path)
+    with pytest.raises(ValueError, match=r"ends in \.csv"):
+        read_benchmark(path).save(tmp_path / "a.xlsx")
+
+
+def test_pipe_is_refused(tmp_path: Path) -> None:
+    import os
+
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(BenchmarkFileError, match="regular file"):
+        read_benchmark(tmp_path / "pipe")
+
+
+def test_progress_is_told(tmp_path: Path, simple: Path) -> None:
+    told: list[tuple[int, int]] = []
+    path = tmp_path / "a.pickle"
+    path.write_bytes(pickle.dumps(nats_files.single(range(30)), 4))
+    read_benchmark(path, progress=lambda done, total: told.append((done, total)))
+    assert told[-1] == (path.stat().st_size,) * 2
+    assert told == sorted(told)
+    told.clear()
+    read_benchmark(simple, progress=lambda done, total: told.append((done, total)))
+    assert len(told) == 3 and told[-1][0] == told[-1][1]
+
+
+def test_lookup_takes_all_notations(simple: Path) -> None:
+    benchmark = read_benchmark(simple)
+    for notation in zeroshot.notations("nasbench201"):
+        if notation.name in ("naslib", "genes"):  # which look the same
+            continue
+        arch = zeroshot.convert(7, notation.name)
+        assert benchmark.lookup(arch) == 2, notation.name
+        assert benchmark.lookup(zeroshot.convert(8, notation.name)) is None
+    with pytest.raises(zeroshot.ArchitectureError):
+        benchmark.lookup("|none~0|")
+    assert isinstance(benchmark, Benchmark)
+    assert "3 architectures" in repr(benchmark)
+
+
+def test_mutated_files_are_read_or_refused() -> None:
+    fuzz = Path(__file__).with_name("fuzz.py")
+    done = subprocess.run(
+        [sys.executable, str(fuzz), "--runs", "200"], capture_output=True, text=True, timeout=500
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    counts = [int(line.split()[3]) for line in done.stdout.splitlines()]
+    assert len(counts) >= 14 and min(counts) > 100, done.stdout
+
+
+def test_space_of_saved_table_is_known(tmp_path: Path) -> None:
+    """Genotypes are of two spaces, so that a table has to tell."""
+    path = tmp_path / "results_0.json"
+    path.write_text(json.dumps(json_files.nasbench301()))
+    read_benchmark(path).save(tmp_path / "a.csv")
+    assert read_benchmark(tmp_path / "a.csv").space == "nasbench301"
+    assert get_space("nasbench301").NAME == "nasbench301"
