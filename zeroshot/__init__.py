@@ -21,7 +21,9 @@ from zeroshot.errors import (
     Cancelled,
     EngineError,
     InterchangeError,
+    Interrupted,
     NonFiniteError,
+    StoreError,
 )
 from zeroshot.graph import Graph
 from zeroshot.network import count
@@ -67,12 +69,21 @@ if TYPE_CHECKING:
     from zeroshot.benchmarks.table import Benchmark
     from zeroshot.benchmarks.targets import Target
     from zeroshot.drawing import Drawing, draw
+    from zeroshot.experiments import (
+        Experiment,
+        MergeSummary,
+        RunSummary,
+        ScoreTable,
+        Store,
+        run_experiment,
+    )
     from zeroshot.interchange.onnx_export import to_onnx
     from zeroshot.interchange.onnx_import import from_onnx
     from zeroshot.interchange.torch_import import from_torch
     from zeroshot.interchange.torch_source import to_torch_source, torch_state
     from zeroshot.pool import rank, score_iter, score_many
     from zeroshot.ranks import az_nas_rank, te_nas_rank
+    from zeroshot.reproduce import list_tables, published, reproduce_table
     from zeroshot.spaces.notations import Notation, convert, notations
     from zeroshot.sweet import SweetInterval, find_sweet_interval, sweet_edges, sweetness
     from zeroshot.weights import draw_weights, from_state_dict, state_dict_map, weight_names
@@ -90,6 +101,7 @@ __all__ = [
     "Drawing",
     "EngineError",
     "EpeNas",
+    "Experiment",
     "Fisher",
     "Flops",
     "GradNorm",
@@ -98,12 +110,14 @@ __all__ = [
     "Graph",
     "Grasp",
     "InterchangeError",
+    "Interrupted",
     "JacobCov",
     "Knas",
     "L2Norm",
     "LinearRegions",
     "LiveWeights",
     "Meco",
+    "MergeSummary",
     "Naswot",
     "NonFiniteError",
     "Notation",
@@ -112,9 +126,13 @@ __all__ = [
     "Params",
     "Plain",
     "Plan",
+    "RunSummary",
     "ScoreResult",
+    "ScoreTable",
     "ScoreValue",
     "Snip",
+    "Store",
+    "StoreError",
     "Swap",
     "Sweet",
     "SweetInterval",
@@ -141,10 +159,14 @@ __all__ = [
     "gradsign",
     "list_scores",
     "list_spaces",
+    "list_tables",
     "notations",
     "plan",
+    "published",
     "rank",
     "read_benchmark",
+    "reproduce_table",
+    "run_experiment",
     "score",
     "score_iter",
     "score_many",
@@ -168,18 +190,26 @@ _MODULES = (
     "cli",
     "data",
     "drawing",
+    "experiments",
     "interchange",
     "pool",
     "ranks",
     "reference",
+    "reproduce",
     "scores",
+    "stats",
     "sweet",
     "weights",
 )
 _NAMES = {
     "Benchmark": "benchmarks.table",
     "Drawing": "drawing",
+    "Experiment": "experiments",
+    "MergeSummary": "experiments",
     "Notation": "spaces.notations",
+    "RunSummary": "experiments",
+    "ScoreTable": "experiments",
+    "Store": "experiments",
     "SweetInterval": "sweet",
     "Target": "benchmarks.targets",
     "az_nas_rank": "ranks",
@@ -191,8 +221,12 @@ _NAMES = {
     "from_state_dict": "weights",
     "from_torch": "interchange.torch_import",
     "notations": "spaces.notations",
+    "list_tables": "reproduce",
+    "published": "reproduce",
     "rank": "pool",
     "read_benchmark": "benchmarks.reading",
+    "reproduce_table": "reproduce",
+    "run_experiment": "experiments",
     "score_iter": "pool",
     "score_many": "pool",
     "state_dict_map": "weights",

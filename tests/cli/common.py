@@ -12,7 +12,9 @@ import zeroshot
 
 CELLS = (1462, 9, 13250)
 TINY = ["--channels", "4", "--cells", "1", "--batch-size", "8", "--batches", "3"]
-COMMANDS = ("demo", "score", "rank", "export", "convert", "spaces", "scores", "config")
+COMMANDS = (
+    "demo", "score", "rank", "reproduce", "export", "convert", "spaces", "scores", "config",
+)  # fmt: skip
 BAD_LINE = "|nor_conv_3x3~0|+|none~0|none~1|+|none~0|none~1|bogus~2|"
 
 Run = Callable[..., tuple[int, str, str]]
