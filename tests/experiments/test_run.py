@@ -164,7 +164,7 @@ def test_a_token_stops_and_the_next_run_goes_on(store: Store, tmp_path: Path) ->
     [
         ({"shard": (2, 2)}, ValueError, r"shard\[0\]: expected an integer from 0 to 1, got 2"),
         ({"shard": (0, 0)}, ValueError, r"shard\[1\]: expected an integer >= 1, got 0"),
-        ({"workers": -1}, ValueError, "workers: expected an integer >= 1, got -1"),
+        ({"workers": 0}, ValueError, "workers: expected an integer >= 1, got 0"),
         ({"executor": "magic"}, ValueError, "executor: expected threads, processes, dask, a p"),
     ],
 )
@@ -175,6 +175,15 @@ def test_slips_are_told(
         run(make(SOME), store, **options)
     with pytest.raises(TypeError, match="experiment: expected an Experiment, got str"):
         run_experiment("x", store)  # type: ignore[arg-type]
+
+
+def test_a_store_that_another_writes_to_is_told_before_any_work(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(make(SOME), store)
+    monkeypatch.setattr(zeroshot.experiments.run.Work, "make", None)
+    with pytest.raises(zeroshot.StoreError, match="another process is writing to it"):
+        run(make(SOME), store.path)
 
 
 def test_data_come_from_the_experiment_where_none_are_given(store: Store) -> None:

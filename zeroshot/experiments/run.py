@@ -149,12 +149,18 @@ def run_experiment(
     check_int("shard[1]", n_parts, 1)
     check_int("shard[0]", part, 0, n_parts - 1)
     tell = tell_with(progress)
+    if workers is None:
+        workers = experiment.workers or usable_cpus()
+    check_int("workers", workers, 1)
+    with store.writing():  # or say at once that another process does
+        pass
     work = Work.make(experiment, data, (part, n_parts))
-    wanted = check_int("workers", workers or experiment.workers or usable_cpus(), 1)
     n_tasks = max(1, len(work.groups) * len(experiment.seeds))
     # fewer architectures than workers: they share what is left over
-    context = make_context(work.job, max(1, wanted // n_tasks))
-    lanes = make_lanes(executor or experiment.executor, context, min(wanted, n_tasks))
+    context = make_context(work.job, max(1, workers // n_tasks))
+    if executor is None:
+        executor = experiment.executor
+    lanes = make_lanes(executor, context, min(workers, n_tasks))
     try:
         return _Run(work, store, lanes, retry_failed, tell).run()
     finally:
@@ -277,7 +283,6 @@ class _Run:
         self.plan = self._plan()
         self.ready: deque[Task] = deque()
         self.planned = False  # to the end
-        self.n_left = len(work.groups) * len(work.job.seeds)  # tasks, at most
         self.states = [_State(lane) for lane in lanes.lanes]
         self.pending: dict[Future[Chunk], _Handed] = {}  # in the order of their submission
         self.n_deaths = 0  # of workers, one after the other
@@ -314,7 +319,7 @@ class _Run:
             self._commit()
             summary = self._summary()
             if self.signal is not None and not summary.complete:
-                raise Interrupted(_interrupted(summary), summary, self.signal)
+                raise Interrupted(self._how_far(), summary, self.signal)
             if not summary.complete:
                 raise Cancelled("cancelled; what was finished is in the store")
             return summary
@@ -515,6 +520,11 @@ class _Run:
             complete=self._is_complete(),
         )
 
+    def _how_far(self) -> str:
+        """Also of what has not been looked up yet."""
+        n_there = self.store.experiment(self.number).n_values
+        return f"{n_there} of {self._n_values()} values are in the store; the same command goes on"
+
     def _is_complete(self) -> bool:
         suspects = any(state.suspects for state in self.states)
         return self.planned and not (self.ready or self.pending or suspects)
@@ -564,8 +574,3 @@ class _Run:
             self._take(chunk.results)
             self.ready.extend(tasks[chunk.n_tasks :])
         raise Interrupted("stopped") if self.signal is not None else Cancelled("stopped")
-
-
-def _interrupted(summary: RunSummary) -> str:
-    done = summary.n_found + summary.n_computed
-    return f"{done} of {summary.n_values} values are in the store; the same command goes on"

@@ -345,6 +345,10 @@ class Store:
             )
         )
 
+    def experiment(self, number: int) -> ExperimentInfo:
+        """The one with that number in this file."""
+        return next(info for info in self.experiments() if info.number == number)
+
     def scores(self, space: str | None = None, *, experiment: str | None = None) -> ScoreTable:
         """Values as columns, an architecture a row.
 
