@@ -28,6 +28,7 @@ from zeroshot.options import Options
 from zeroshot.results import Counts, Gradients, Plan, ScoreResult, ScoreValue
 from zeroshot.runner import free_memory
 from zeroshot.scores import (
+    Activations,
     AzExpressivity,
     AzProgressivity,
     AzTrainability,
@@ -74,6 +75,7 @@ if TYPE_CHECKING:
     from zeroshot.weights import draw_weights, from_state_dict, state_dict_map, weight_names
 
 __all__ = [
+    "Activations",
     "ArchitectureError",
     "AzExpressivity",
     "AzProgressivity",
