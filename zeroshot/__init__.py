@@ -62,7 +62,7 @@ from zeroshot.scoring import gradients, gradsign, plan, score, sweet_count, xi_g
 from zeroshot.spaces import list_spaces
 
 if TYPE_CHECKING:
-    from zeroshot import data
+    from zeroshot import data, figures
     from zeroshot.drawing import Drawing, draw
     from zeroshot.interchange.onnx_export import to_onnx
     from zeroshot.interchange.onnx_import import from_onnx
@@ -70,6 +70,7 @@ if TYPE_CHECKING:
     from zeroshot.interchange.torch_source import to_torch_source, torch_state
     from zeroshot.pool import rank, score_iter, score_many
     from zeroshot.ranks import az_nas_rank, te_nas_rank
+    from zeroshot.report import write_report
     from zeroshot.spaces.notations import Notation, convert, notations
     from zeroshot.sweet import SweetInterval, find_sweet_interval, sweet_edges, sweetness
     from zeroshot.weights import draw_weights, from_state_dict, state_dict_map, weight_names
@@ -127,6 +128,7 @@ __all__ = [
     "draw",
     "draw_weights",
     "errors",
+    "figures",
     "find_sweet_interval",
     "free_memory",
     "from_onnx",
@@ -153,6 +155,7 @@ __all__ = [
     "to_torch_source",
     "torch_state",
     "weight_names",
+    "write_report",
     "xi_gsnr",
 ]
 
@@ -161,10 +164,12 @@ _MODULES = (
     "cli",
     "data",
     "drawing",
+    "figures",
     "interchange",
     "pool",
     "ranks",
     "reference",
+    "report",
     "scores",
     "sweet",
     "weights",
@@ -193,6 +198,7 @@ _NAMES = {
     "to_torch_source": "interchange.torch_source",
     "torch_state": "interchange.torch_source",
     "weight_names": "weights",
+    "write_report": "report",
 }
 
 
