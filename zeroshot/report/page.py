@@ -88,7 +88,7 @@ class Cell:
 def _number(value: float, digits: int) -> str:
     if value and math.isfinite(value) and not 1e-3 <= abs(value) < 1e6:
         return f"{value:.{digits}g}"
-    return f"{value:.{digits}f}".replace("-", "−")
+    return f"{value:.{digits}f}".replace("-", "\N{MINUS SIGN}")
 
 
 @dataclass
@@ -129,7 +129,8 @@ class Table:
         legend = "".join(f"<dt>{text(n)}</dt><dd>{text(a)}</dd>" for n, a in notes)
         return (
             f'<div class="scroll" tabindex="0" role="region" aria-label="{text(self.caption)}">'
-            f"<table{_class('sortable' if sortable else '')}><caption>{text(self.caption)}</caption>"
+            f"<table{_class('sortable' if sortable else '')}>"
+            f"<caption>{text(self.caption)}</caption>"
             f"<thead><tr>{head}</tr></thead>\n<tbody>\n{body}</tbody></table></div>\n"
             + (f"<details><summary>What the columns are</summary><dl>{legend}</dl></details>\n"
                if legend else "")
@@ -153,7 +154,8 @@ def figure(drawn: Figure, caption: str, prefix: str) -> str:
     width = round(96 * drawn.size[0])
     return (
         f'<figure style="max-width:{width}px">{drawn.inline_svg(prefix)}'
-        f"<figcaption>{text(caption)} {download(drawn.csv(), f'{prefix}.csv')}</figcaption></figure>\n"
+        f"<figcaption>{text(caption)} {download(drawn.csv(), f'{prefix}.csv')}</figcaption>"
+        "</figure>\n"
     )
 
 
