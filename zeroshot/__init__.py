@@ -17,6 +17,7 @@ from zeroshot.config import VERSION as __version__
 from zeroshot.config import show_config
 from zeroshot.errors import (
     ArchitectureError,
+    BenchmarkFileError,
     Cancelled,
     EngineError,
     InterchangeError,
@@ -62,6 +63,9 @@ from zeroshot.spaces import list_spaces
 
 if TYPE_CHECKING:
     from zeroshot import data
+    from zeroshot.benchmarks.reading import read_benchmark
+    from zeroshot.benchmarks.table import Benchmark
+    from zeroshot.benchmarks.targets import Target
     from zeroshot.drawing import Drawing, draw
     from zeroshot.interchange.onnx_export import to_onnx
     from zeroshot.interchange.onnx_import import from_onnx
@@ -78,6 +82,8 @@ __all__ = [
     "AzExpressivity",
     "AzProgressivity",
     "AzTrainability",
+    "Benchmark",
+    "BenchmarkFileError",
     "CancelToken",
     "Cancelled",
     "Counts",
@@ -114,6 +120,7 @@ __all__ = [
     "SweetInterval",
     "SynFlow",
     "SyncFlow",
+    "Target",
     "XiGsnr",
     "Zen",
     "Zico",
@@ -137,6 +144,7 @@ __all__ = [
     "notations",
     "plan",
     "rank",
+    "read_benchmark",
     "score",
     "score_iter",
     "score_many",
@@ -156,6 +164,7 @@ __all__ = [
 
 # What one score does without is imported when it is asked for: the module, or the name in it.
 _MODULES = (
+    "benchmarks",
     "cli",
     "data",
     "drawing",
@@ -168,9 +177,11 @@ _MODULES = (
     "weights",
 )
 _NAMES = {
+    "Benchmark": "benchmarks.table",
     "Drawing": "drawing",
     "Notation": "spaces.notations",
     "SweetInterval": "sweet",
+    "Target": "benchmarks.targets",
     "az_nas_rank": "ranks",
     "convert": "spaces.notations",
     "draw": "drawing",
@@ -181,6 +192,7 @@ _NAMES = {
     "from_torch": "interchange.torch_import",
     "notations": "spaces.notations",
     "rank": "pool",
+    "read_benchmark": "benchmarks.reading",
     "score_iter": "pool",
     "score_many": "pool",
     "state_dict_map": "weights",
