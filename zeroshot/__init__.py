@@ -17,6 +17,7 @@ from zeroshot.config import VERSION as __version__
 from zeroshot.config import show_config
 from zeroshot.errors import (
     ArchitectureError,
+    BenchmarkFileError,
     Cancelled,
     EngineError,
     InterchangeError,
@@ -65,6 +66,9 @@ from zeroshot.spaces import list_spaces
 
 if TYPE_CHECKING:
     from zeroshot import data, figures
+    from zeroshot.benchmarks.reading import read_benchmark
+    from zeroshot.benchmarks.table import Benchmark
+    from zeroshot.benchmarks.targets import Target
     from zeroshot.drawing import Drawing, draw
     from zeroshot.experiments import (
         Experiment,
@@ -91,6 +95,8 @@ __all__ = [
     "AzExpressivity",
     "AzProgressivity",
     "AzTrainability",
+    "Benchmark",
+    "BenchmarkFileError",
     "CancelToken",
     "Cancelled",
     "Counts",
@@ -134,6 +140,7 @@ __all__ = [
     "SweetInterval",
     "SynFlow",
     "SyncFlow",
+    "Target",
     "XiGsnr",
     "Zen",
     "Zico",
@@ -158,6 +165,7 @@ __all__ = [
     "notations",
     "plan",
     "rank",
+    "read_benchmark",
     "run_experiment",
     "score",
     "score_iter",
@@ -179,6 +187,7 @@ __all__ = [
 
 # What one score does without is imported when it is asked for: the module, or the name in it.
 _MODULES = (
+    "benchmarks",
     "cli",
     "data",
     "drawing",
@@ -195,6 +204,7 @@ _MODULES = (
     "weights",
 )
 _NAMES = {
+    "Benchmark": "benchmarks.table",
     "Drawing": "drawing",
     "Experiment": "experiments",
     "MergeSummary": "experiments",
@@ -203,6 +213,7 @@ _NAMES = {
     "ScoreTable": "experiments",
     "Store": "experiments",
     "SweetInterval": "sweet",
+    "Target": "benchmarks.targets",
     "az_nas_rank": "ranks",
     "convert": "spaces.notations",
     "draw": "drawing",
@@ -213,6 +224,7 @@ _NAMES = {
     "from_torch": "interchange.torch_import",
     "notations": "spaces.notations",
     "rank": "pool",
+    "read_benchmark": "benchmarks.reading",
     "run_experiment": "experiments",
     "score_iter": "pool",
     "score_many": "pool",

@@ -130,7 +130,9 @@ _METHODS: Final[Mapping[str, Callable[[int], list[Form]]]] = {
     "grasp": lambda b: [_one("paper", Grasp(batch_size=b))],
     "naswot": lambda b: [
         _one("paper", Naswot(batch_size=b)),
-        _one("released", Naswot(which="wrappers", batch_size=b), "modules named ReLU... count, too"),
+        _one(
+            "released", Naswot(which="wrappers", batch_size=b), "modules named ReLU... count, too"
+        ),
     ],
     "parameters": lambda b: [_one("paper", Params())],
     "snip": lambda b: [_one("paper", Snip(batch_size=b))],

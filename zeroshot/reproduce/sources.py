@@ -188,7 +188,9 @@ class Sources:
                 if target := _choose(found.targets, dataset, wanted, trials):
                     note = _note(space, split, wanted, target)
                     values = found.accuracy(target)
-                    return Accuracies(found.archs, values, str(target), Path(found.source).name, note)
+                    return Accuracies(
+                        found.archs, values, str(target), Path(found.source).name, note
+                    )
         raise Missing(f"no {split} accuracies of {space} on {dataset}; bring {bring.text}")
 
     # --- images --------------------------------------------------------------------------------
