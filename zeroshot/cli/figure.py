@@ -136,7 +136,7 @@ def _accuracy(args: argparse.Namespace, archs: Any, space: str | None) -> dict[s
 
 
 def _label(args: argparse.Namespace, table: Any) -> str:
-    known = list(table.values)
+    known: list[str] = list(table.values)
     if args.label is None and len(known) == 1:
         return known[0]
     if args.label not in known:
@@ -169,15 +169,17 @@ def _ranks(args: argparse.Namespace) -> Figure:
 
 def _bars(args: argparse.Namespace) -> Figure:
     from zeroshot import figures
-    from zeroshot.report.stored import trivial
+    from zeroshot.report.stored import smaller_is_better, trivial
     from zeroshot.stats import correlate
 
     table = _table(args)
     accuracy = _accuracy(args, table.archs, table.meta["space"])
+    smaller = smaller_is_better(table)
+    scores = {k: -v if k in smaller else v for k, v in table.values.items()}
     values: dict[str, dict[str, float]] = {}
     bounds: dict[str, dict[str, tuple[float, float]]] = {}
     for target, a in accuracy.items():
-        rows = correlate(table.values, a)
+        rows = correlate(scores, a)
         values[target] = {row.label: row.spearman for row in rows}
         bounds[target] = {row.label: (row.spearman_low, row.spearman_high) for row in rows}
     return figures.correlation_bars(values, intervals=bounds, baselines=trivial(table))
@@ -203,23 +205,22 @@ def _networks(args: argparse.Namespace) -> tuple[list[str], Any, dict[str, Any]]
     return [entry.text for entry in entries], batches, options
 
 
-def _counts(args: argparse.Namespace, layers: Any) -> tuple[list[str], Any]:
+def _counts(args: argparse.Namespace, layers: Any, networks: Any = None) -> Any:
     from zeroshot import figures
 
     if layers != () and args.space != "nasbench201":
         raise CliError(f"argument --space: {args.name} knows the layers of nasbench201 alone")
-    archs, batches, options = _networks(args)
-    found = figures.count_gradients(
+    archs, batches, options = networks or _networks(args)
+    return figures.count_gradients(
         archs, batches.x, batches.y, edges=args.edges, layers=layers, batch_size=args.batch_size,
         **options,
     )  # fmt: skip
-    return archs, found
 
 
 def _gradients(args: argparse.Namespace) -> Figure:
     from zeroshot import figures
 
-    _, found = _counts(args, ())
+    found = _counts(args, ())
     return figures.gradient_histogram(found.total, edges=args.edges)
 
 
@@ -236,7 +237,7 @@ def _activations(args: argparse.Namespace) -> Figure:
 def _depth(args: argparse.Namespace) -> Figure:
     from zeroshot import figures
 
-    _, found = _counts(args, int(args.layers))
+    found = _counts(args, int(args.layers))
     return figures.depth_proportion(found.counts, found.sizes, edges=args.edges)
 
 
@@ -244,7 +245,7 @@ def _sweetness(args: argparse.Namespace) -> Figure:
     from zeroshot import figures
     from zeroshot.sweet import sweetness
 
-    _, found = _counts(args, int(args.layers))
+    found = _counts(args, int(args.layers))
     values = sweetness(list(found.counts), list(found.sizes))
     return figures.sweetness_bars(np.array(values), edges=args.edges)
 
@@ -252,8 +253,9 @@ def _sweetness(args: argparse.Namespace) -> Figure:
 def _heatmap(args: argparse.Namespace) -> Figure:
     from zeroshot import figures
 
-    archs, found = _counts(args, ())
-    accuracy = _accuracy(args, archs, args.space)
+    networks = _networks(args)
+    accuracy = _accuracy(args, networks[0], args.space)  # before anything runs
+    found = _counts(args, (), networks)
     return figures.sweet_heatmap(found.total, accuracy, edges=args.edges)
 
 

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 
 from zeroshot.drawing.palette import PAPER
 from zeroshot.figures.figure import Figure, as_values
-from zeroshot.figures.style import COLOURS, MARKERS, grid_of
+from zeroshot.figures.style import COLOURS, MARKERS, grid_of, power_text
 
 _DASHES = ("-", (0, (4, 2)), (0, (1, 1.5)))
 
@@ -150,12 +150,5 @@ def _positions(sweep: Sweep) -> tuple[Any, tuple[Any, list[str]]]:
         x[~some] = x[some].min() - 1
     step = max(1, -(-len(x) // 9))
     order = np.argsort(x)[::step]
-    return x, (x[order], [_value_text(values[i], sweep.scale) for i in order])
-
-
-def _value_text(value: float, scale: str) -> str:
-    if scale == "log10" and value > 0:
-        exponent = round(float(np.log10(value)))
-        if np.isclose(value, 10.0**exponent):
-            return f"$10^{{{exponent}}}$"
-    return f"{value:g}"
+    text = power_text if sweep.scale == "log10" else "{:g}".format
+    return x, (x[order], [text(values[i]) for i in order])

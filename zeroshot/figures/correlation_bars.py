@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 
 from zeroshot.drawing.palette import INK, LINE, PAPER
 from zeroshot.figures.figure import Figure, as_values, by_title
-from zeroshot.figures.style import COLOURS, GRID, MUTED, edge_text, grid_of
+from zeroshot.figures.style import COLOURS, GRID, MUTED, grid_of, log_ticks
 
 _RHO = "Spearman's ρ with test accuracy"
 
@@ -149,17 +149,12 @@ def correlation_by_time(
     x = as_values("seconds", [seconds[k] for k in labels])
 
     def draw(figure: Any) -> None:
-        from matplotlib.ticker import LogLocator, NullFormatter
-
         ax = figure.subplots()
         colours = [MUTED if k in baselines else COLOURS[0] for k in labels]
         ax.scatter(x, y, s=22, color=colours, zorder=3)
         ax.set_xscale("log")
         ax.margins(x=0.08, y=0.08)
-        few = np.log10(x.max() / x.min()) < 1.5
-        ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if few else (1,)))
-        ax.xaxis.set_major_formatter(lambda value, _: edge_text(value))
-        ax.xaxis.set_minor_formatter(NullFormatter())
+        log_ticks(ax.xaxis, x.min(), x.max())
         low, high = ax.get_ylim()
         # texts at the right edge, no nearer to each other than a line is high, led to their points
         line = (high - low) / 17

@@ -28,6 +28,7 @@ Column: TypeAlias = "Sequence[Any] | NDArray[Any]"
 
 _DPI: Final = "10 to 2400 pixels per inch"
 _FONTS: Final = f"'{FONT}', Verdana, sans-serif"
+_CONTROL: Final = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f]")
 # What follows a page's colours, light or dark: variables of its style sheet, with the same default.
 _THEMED: Final = {INK: "--ink", LINE: "--line", GRID: "--grid", PAPER: "--paper"}
 
@@ -156,6 +157,7 @@ class Figure:
         found = file.getvalue()
         if kind == "svg":  # for viewers without the font
             found = found.replace(f"'{FONT}'".encode(), _FONTS.encode())
+            found = _CONTROL.sub(b"?", found)  # which XML has no place for
         return found
 
     def _repr_svg_(self) -> str:
@@ -163,6 +165,7 @@ class Figure:
 
 
 def _attribute(text: str) -> str:
+    text = re.sub(r"[\x00-\x1f\x7f]", "?", text)
     for sign, name in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ('"', "&quot;")):
         text = text.replace(sign, name)
     return text

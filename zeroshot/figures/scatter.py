@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from zeroshot.drawing.palette import LINE
 from zeroshot.figures.figure import Column, Figure, as_values, by_title
-from zeroshot.figures.style import COLOURS, MARKERS, SEQUENTIAL, grid_of
+from zeroshot.figures.style import COLOURS, MARKERS, SEQUENTIAL, grid_of, log_ticks
 
 Array = NDArray[np.float64]
 _MANY = 3000  # points that an SVG holds one by one
@@ -145,8 +145,9 @@ def scatter(
             )  # fmt: skip
             if log_x:
                 ax.set_xscale("log")
+                log_ticks(ax.xaxis, x[panel.shown].min(), x[panel.shown].max())
             else:
-                ax.ticklabel_format(axis="x", style="sci", scilimits=(-3, 5), useMathText=True)
+                ax.ticklabel_format(axis="x", style="sci", scilimits=(-3, 5))
                 ax.locator_params(axis="x", nbins=5)
             head(ax, panel.title, panel.note)
             ax.set_xlabel(label)

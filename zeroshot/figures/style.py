@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
-__all__ = ["COLOURS", "GRID", "MARKERS", "MUTED", "SEQUENTIAL", "STYLE", "edge_text", "grid_of"]
+__all__ = [
+    "COLOURS",
+    "GRID",
+    "MARKERS",
+    "MUTED",
+    "SEQUENTIAL",
+    "STYLE",
+    "edge_text",
+    "grid_of",
+    "log_ticks",
+    "power_text",
+]
 
 from typing import Any, Final
 
@@ -28,6 +39,7 @@ STYLE: Final[dict[str, Any]] = {
     "font.family": FONT,
     "font.size": 9,
     "text.hinting": "none",
+    "text.parse_math": False,
     "text.color": INK,
     "axes.edgecolor": LINE,
     "axes.labelcolor": INK,
@@ -80,3 +92,33 @@ def grid_of(
     for spare in grid.flat[n:]:
         spare.set_axis_off()
     return list(grid.flat[:n]), grid
+
+
+def power_text(value: float) -> str:
+    """A power of ten with its exponent above; anything else as short as it goes.
+
+    Examples
+    --------
+    >>> power_text(1e-8), power_text(100), power_text(0.5)
+    ('10\u207b\u2078', '10\u00b2', '0.5')
+    """
+    if value > 0:
+        exponent = round(float(np.log10(value)))
+        if abs(exponent) > 1 and np.isclose(value, 10.0**exponent, rtol=1e-9, atol=0):
+            return "10" + str(exponent).translate(_ABOVE)
+    return f"{value:g}"
+
+
+_ABOVE: Final = str.maketrans(
+    "-0123456789", "\u207b\u2070\u00b9\u00b2\u00b3\u2074\u2075\u2076\u2077\u2078\u2079"
+)
+
+
+def log_ticks(axis: Any, low: float, high: float) -> None:
+    """Ticks of a logarithmic axis that shows `low` to `high`: decades, or 1, 2 and 5 of few."""
+    from matplotlib.ticker import LogLocator, NullFormatter
+
+    few = np.log10(high / low) < 1.5
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5) if few else (1,)))
+    axis.set_major_formatter(lambda value, _: power_text(value))
+    axis.set_minor_formatter(NullFormatter())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["join", "trivial", "write_stored_report"]
+__all__ = ["join", "smaller_is_better", "trivial", "write_stored_report"]
 
 import os
 from collections.abc import Mapping, Sequence
@@ -37,7 +37,8 @@ def join(
             f"{benchmark.space or 'no space'}"
         )
     if not targets:
-        benchmark.accuracy("")  # which says what there is
+        known = ", ".join(map(str, benchmark.targets or benchmark.columns))
+        raise ValueError(f"target: expected at least one of {known}; got none")
     rows = [benchmark.lookup(arch) for arch in archs]
     if all(row is None for row in rows):
         raise ValueError(f"benchmark: {benchmark.source} has none of the architectures")
@@ -53,6 +54,12 @@ def join(
 def trivial(table: ScoreTable) -> tuple[str, ...]:
     """Labels of a table's scores that need no pass through a network."""
     return tuple(label for label in table.values if _score_of(table, label) in _TRIVIAL)
+
+
+def smaller_is_better(table: ScoreTable) -> tuple[str, ...]:
+    """Labels of a table's scores of which the smallest value is the best."""
+    known = {label: SCORES.get(_score_of(table, label)) for label in table.values}
+    return tuple(k for k, score in known.items() if score and score.direction[:7] == "smaller")
 
 
 def _score_of(table: ScoreTable, label: str) -> str:
@@ -82,17 +89,11 @@ def write_stored_report(
         As for `write_report`; what it can be told of the scores is taken from the table.
     """
     accuracy = join(table.archs, benchmark, targets, table.meta.get("space"))
-    smaller = [
-        label
-        for label in table.values
-        if (score := SCORES.get(_score_of(table, label))) is not None
-        and score.direction.startswith("smaller")
-    ]
     meta = dict(table.meta)
     told: dict[str, Any] = {
         "status": table.status,
         "seconds": {k: s for k, s in table.seconds.items() if np.isfinite(s).any()},
-        "smaller_is_better": smaller,
+        "smaller_is_better": smaller_is_better(table),
         "baselines": trivial(table),
         "settings": {
             "space": meta.get("space"),
