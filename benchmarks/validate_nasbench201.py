@@ -23,10 +23,9 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
 import zeroshot
-from zeroshot import data
+from zeroshot import data, stats
 from zeroshot.spaces import nasbench201
 
 RESULTS = Path(__file__).resolve().parent / "results"
@@ -44,17 +43,6 @@ def read_images(path: Path) -> data.Images:
     return data.load(path)
 
 
-def interval(x: NDArray[np.float64], y: NDArray[np.float64], n: int = 1000) -> tuple[float, float]:
-    """95 % bootstrap interval of Spearman's rho over cells."""
-    rng = np.random.default_rng(0)
-    values = []
-    for _ in range(n):
-        i = rng.integers(0, len(x), len(x))
-        values.append(stats.spearmanr(x[i], y[i]).statistic)
-    low, high = np.nanpercentile(values, [2.5, 97.5])
-    return float(low), float(high)
-
-
 def control_scores(archs: Sequence[str]) -> dict[str, list[float]]:
     counts = [zeroshot.count(a) for a in archs]
     return {
@@ -69,24 +57,23 @@ def report(
     columns: Mapping[str, Sequence[float]], accuracy: NDArray[np.float64]
 ) -> list[dict[str, object]]:
     rows: list[dict[str, object]] = []
-    for name, column in columns.items():
-        values = np.asarray(column, np.float64)
-        low, high = interval(values, accuracy)
-        rho, tau = (
-            stats.spearmanr(values, accuracy).statistic,
-            stats.kendalltau(values, accuracy).statistic,
-        )
+    found = stats.correlate(columns, accuracy, n_resamples=1000, fractions=())
+    for row in found:
         rows.append(
             {
-                "score": name,
-                "cells": len(values),
-                "spearman": rho,
-                "low": low,
-                "high": high,
-                "kendall": tau,
+                "score": row.label,
+                "cells": row.n,
+                "spearman": row.spearman,
+                "low": row.spearman_low,
+                "high": row.spearman_high,
+                "kendall": row.kendall,
             }
         )
-        print(f"{name:<22} rho {rho:7.4f} [{low:.3f}, {high:.3f}]  tau {tau:7.4f}", flush=True)
+        print(
+            f"{row.label:<22} rho {row.spearman:7.4f} [{row.spearman_low:.3f}, "
+            f"{row.spearman_high:.3f}]  tau {row.kendall:7.4f}",
+            flush=True,
+        )
     return rows
 
 
@@ -157,9 +144,7 @@ def main() -> None:
         accumulated = zeroshot.score_many(
             ordered, x, y, scores=zeroshot.XiGsnr(accumulate=True), n_threads=args.threads
         )
-        rho = stats.spearmanr(
-            [r.value for r in accumulated], [float(r["rank"]) for r in rows]
-        ).statistic
+        rho = stats.spearman([r.value for r in accumulated], [float(r["rank"]) for r in rows]).value
         print(f"accumulated score against the published order of {len(rows)} cells: rho {rho:.4f}")
 
 

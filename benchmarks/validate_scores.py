@@ -32,11 +32,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from record import commit, machine
-from scipy import stats
-from validate_nasbench201 import RESULTS, interval, read_images, read_table
+from validate_nasbench201 import RESULTS, read_images, read_table
 
 import zeroshot
-from zeroshot import data
+from zeroshot import data, stats
 from zeroshot.scores import SCORES, Score
 from zeroshot.spaces import nasbench201
 
@@ -102,13 +101,13 @@ REPEATABILITY = {
 WANTED = {
     "params": 0.97, "synflow": 0.97, "snip": 0.97, "grad_norm": 0.97, "nwot": 0.95, "fisher": 0.95,
 }  # fmt: skip
-# Spearman's rho on CIFAR-10, all 15,625 cells, of Sun et al. (ICCV 2023), Table 1; Sweetimator and
-# Fisher of Yang et al. (2023), Table 1.
+# Spearman's rho on CIFAR-10, all 15,625 cells; of xi-GSNR's table where both have a method.
 PAPER = {
-    "xi-GSNR": 0.845, "GradSign": 0.808, "Sweetimator": 0.888, "SNIP": 0.638, "GraSP": 0.551,
-    "GradNorm": 0.637, "Fisher": 0.546, "SynFlow": 0.777, "NASWOT": 0.691, "Zen-Score": 0.251,
-    "ZiCo": 0.800, "FLOPs": 0.733, "Parameters": 0.751,
-}  # fmt: skip
+    row.method: row.value
+    for paper in ("sweetimator", "xi-gsnr")
+    for row in zeroshot.published(paper, 1)
+    if (row.space, row.dataset, row.metric) == ("nasbench201", "cifar10", "spearman")
+}
 
 
 @dataclass(frozen=True)
@@ -149,11 +148,10 @@ def make(label: str, name: str, arguments: dict[str, Any]) -> Score:
     return SCORES[name](label=label, **arguments)
 
 
-def partial(x: Array, y: Array, given: Array) -> float:
-    """Spearman's rho of x and y with the ranks of `given` taken out of both."""
-    xy, xz, yz = (stats.spearmanr(a, b).statistic for a, b in ((x, y), (x, given), (y, given)))
-    left = (1 - xz**2) * (1 - yz**2)
-    return float((xy - xz * yz) / math.sqrt(left)) if left > 1e-12 else math.nan
+def finite(values: Sequence[float]) -> Array:
+    """NaN in place of what is no number to rank by."""
+    v = np.array(values, dtype=np.float64)
+    return np.where(np.isfinite(v), v, np.nan)
 
 
 def kept(path: Path) -> dict[int, dict[str, float]]:
@@ -254,20 +252,21 @@ def accuracy(args: argparse.Namespace) -> None:
     rows = []
     for label, (name, _, method) in wanted.items():
         sign = -1.0 if SCORES[name].direction.startswith("smaller") else 1.0
-        values = sign * np.array([done[i][label] for i in cells])
-        ok = np.isfinite(values)
-        low, high = interval(values[ok], target[ok])
+        values = sign * finite([done[i][label] for i in cells])
+        [row] = stats.correlate(
+            {label: values}, target, given={"live_weights": live}, n_resamples=1000, fractions=()
+        )
         rows.append(
             AccuracyRow(
                 score=label,
-                cells=int(ok.sum()),
-                undefined=int((~ok).sum()),
-                spearman=float(stats.spearmanr(values[ok], target[ok]).statistic),
-                low=low,
-                high=high,
-                kendall=float(stats.kendalltau(values[ok], target[ok]).statistic),
+                cells=row.n,
+                undefined=row.n_nan,
+                spearman=row.spearman,
+                low=row.spearman_low,
+                high=row.spearman_high,
+                kendall=row.kendall,
                 published=PAPER[method] if method else None,
-                given_live_weights=partial(values[ok], target[ok], live[ok]),
+                given_live_weights=row.given["live_weights"],
                 machine=machine(),
                 commit=commit(),
             )
@@ -295,19 +294,19 @@ def published(args: argparse.Namespace) -> None:
     rows = []
     for builder, label in itertools.product(BUILDERS, wanted):
         done = values[builder]
-        ours = np.array([done[i][label] for i in cells])
-        theirs = np.array([float(others[i][label] or "nan") for i in cells])
-        ok = np.isfinite(ours) & np.isfinite(theirs)
-        low, high = interval(ours[ok], theirs[ok])
+        ours = finite([done[i][label] for i in cells])
+        theirs = finite([float(others[i][label] or "nan") for i in cells])
+        rho = stats.spearman(ours, theirs)
+        interval = stats.bootstrap("spearman", ours, theirs, n_resamples=1000)
         rows.append(
             PublishedRow(
                 score=label,
                 builder=builder,
-                cells=int(ok.sum()),
-                undefined=int((~ok).sum()),
-                spearman=float(stats.spearmanr(ours[ok], theirs[ok]).statistic),
-                low=low,
-                high=high,
+                cells=rho.n,
+                undefined=rho.n_nan,
+                spearman=rho.value,
+                low=interval.low,
+                high=interval.high,
                 wanted=WANTED.get(label),
                 repeatability=REPEATABILITY.get(label),
                 machine=machine(),

@@ -85,6 +85,7 @@ if TYPE_CHECKING:
     from zeroshot.pool import rank, score_iter, score_many
     from zeroshot.ranks import az_nas_rank, te_nas_rank
     from zeroshot.report import write_report
+    from zeroshot.reproduce import list_tables, published, reproduce_table
     from zeroshot.spaces.notations import Notation, convert, notations
     from zeroshot.sweet import SweetInterval, find_sweet_interval, sweet_edges, sweetness
     from zeroshot.weights import draw_weights, from_state_dict, state_dict_map, weight_names
@@ -162,10 +163,13 @@ __all__ = [
     "gradsign",
     "list_scores",
     "list_spaces",
+    "list_tables",
     "notations",
     "plan",
+    "published",
     "rank",
     "read_benchmark",
+    "reproduce_table",
     "run_experiment",
     "score",
     "score_iter",
@@ -198,6 +202,7 @@ _MODULES = (
     "ranks",
     "reference",
     "report",
+    "reproduce",
     "scores",
     "stats",
     "sweet",
@@ -223,8 +228,11 @@ _NAMES = {
     "from_state_dict": "weights",
     "from_torch": "interchange.torch_import",
     "notations": "spaces.notations",
+    "list_tables": "reproduce",
+    "published": "reproduce",
     "rank": "pool",
     "read_benchmark": "benchmarks.reading",
+    "reproduce_table": "reproduce",
     "run_experiment": "experiments",
     "score_iter": "pool",
     "score_many": "pool",

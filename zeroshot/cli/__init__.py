@@ -26,6 +26,7 @@ from zeroshot.cli import (
     listings,
     rank,
     report,
+    reproduce,
     score,
     stores,
 )
@@ -67,6 +68,7 @@ def make_parser() -> Parser:
         stores,
         report,
         figure,
+        reproduce,
         export,
         draw,
         convert,

@@ -6,7 +6,7 @@
 - `sources`: benchmark files and images in a folder, and what is missing
 - `running`: scores through `zeroshot.run_experiment`, so that a stopped table goes on
 - `measures`: a row's number with its interval
-- `tables`: `reproduce_table`, `ReproducedTable`
+- `tables`: `ReproducedTable`; `making`: `reproduce_table`
 
 Papers: ``xi-gsnr`` (Sun et al., ICCV 2023, with its supplement), ``sweetimator`` (the manuscript of
 Yang et al.) and ``gradsign`` (Zhang and Jia, ICLR 2022).
@@ -24,6 +24,7 @@ __all__ = [
     "reproduce_table",
 ]
 
+from zeroshot.reproduce.making import reproduce_table
 from zeroshot.reproduce.numbers import PublishedRow, published
 from zeroshot.reproduce.recipes import TableInfo, list_tables
-from zeroshot.reproduce.tables import ReproducedRow, ReproducedTable, reproduce_table
+from zeroshot.reproduce.tables import ReproducedRow, ReproducedTable

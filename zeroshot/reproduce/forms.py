@@ -6,7 +6,7 @@ its note what differs.
 
 from __future__ import annotations
 
-__all__ = ["TRIVIAL", "Form", "Images", "Search", "label_of", "sweet_forms", "usual", "xi_forms"]
+__all__ = ["Form", "Images", "Search", "label_of", "sweet_forms", "usual", "xi_forms"]
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
@@ -19,7 +19,6 @@ from zeroshot.scores import (
     GradSign,
     Grasp,
     LinearRegions,
-    LiveWeights,
     Naswot,
     NtkCondition,
     Params,
@@ -59,7 +58,7 @@ class Form:
 
     Attributes
     ----------
-    name : {"paper", "released", "trivial"}
+    name : {"paper", "released"}
     parts : tuple of (float, Score)
         Empty where `search` tells the score.
     images : Images
@@ -69,7 +68,7 @@ class Form:
     note : str
     """
 
-    name: Literal["paper", "released", "trivial"]
+    name: Literal["paper", "released"]
     parts: tuple[tuple[float, Score], ...] = ()
     images: Images = field(default_factory=Images)
     options: Mapping[str, Any] = field(default_factory=dict)
@@ -142,9 +141,6 @@ _METHODS: Final[Mapping[str, Callable[[int], list[Form]]]] = {
     "zennas": lambda b: [_one("paper", Zen(batch_size=b))],
     "zico": lambda b: [_one("paper", Zico(batch_size=b), "batches of that row are not stated")],
 }
-
-TRIVIAL: Final[Mapping[str, Score]] = {"weights": Params(), "live weights": LiveWeights()}
-"""What stands below every table: a score has to beat it."""
 
 # What the released code of each paper does to images. Its batches come from fresh iterators and may
 # overlap; ours are disjoint.

@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from zeroshot.benchmarks import Target
 
 
+_COLUMNS: Final[Mapping[tuple[str, str], str]] = {("nasbench101", "valid"): "val_accuracy"}
+"""Columns of tables that no target stands for, by space and split."""
+
+
 class Missing(Exception):
     """A file is not there; the message says which one to bring."""
 
@@ -79,6 +83,9 @@ class _Benchmark(Protocol):
     space: str | None
     archs: tuple[str, ...]
     source: str
+
+    @property
+    def columns(self) -> tuple[str, ...]: ...
 
     @property
     def targets(self) -> tuple[Target, ...]: ...
@@ -183,14 +190,20 @@ class Sources:
         for wanted in (split, "valid") if stand_in else (split,):
             for path in self._matching(bring):
                 found = self._benchmark(path)
-                if found is None or found.space != space:
+                if found is None:
                     continue
-                if target := _choose(found.targets, dataset, wanted, trials):
-                    note = _note(space, split, wanted, target)
-                    values = found.accuracy(target)
-                    return Accuracies(
-                        found.archs, values, str(target), Path(found.source).name, note
-                    )
+                if found.space != space:
+                    self.refused[path] = f"it has no architectures of {space}"
+                    continue
+                target = _choose(found.targets, dataset, wanted, trials) or _COLUMNS.get(
+                    (space, wanted)
+                )
+                if isinstance(target, str) and target not in found.columns:
+                    target = None
+                if target is not None:
+                    note = _note(split, wanted, target)
+                    source, values = Path(found.source).name, found.accuracy(target)
+                    return Accuracies(found.archs, values, str(target), source, note)
         raise Missing(f"no {split} accuracies of {space} on {dataset}; bring {bring.text}")
 
     # --- images --------------------------------------------------------------------------------
@@ -238,12 +251,12 @@ def _load(path: Path) -> data.Images:
 def _choose(targets: tuple[Target, ...], dataset: str, split: str, trials: str) -> Target | None:
     """Of the longest training; the rule over trainings that is asked for, or another one."""
     fitting = [t for t in targets if (t.dataset.lower(), t.split) == (dataset.lower(), split)]
-    order = {trials: 0, "mean": 1, "max": 2, "first": 3}
+    order = {"mean": 1, "max": 2, "first": 3, trials: 0}
     known = [t for t in fitting if t.trials in order]
     return min(known, key=lambda t: (-t.epochs, order[str(t.trials)]), default=None)
 
 
-def _note(space: str, split: str, found: str, target: Target) -> str:
-    if target.metric != "accuracy":
+def _note(split: str, found: str, target: Target | str) -> str:
+    if not isinstance(target, str) and target.metric != "accuracy":
         return f"{found} accuracy that a model predicts"
     return "" if found == split else f"{found} accuracy in place of {split} accuracy"
