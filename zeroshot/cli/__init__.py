@@ -3,7 +3,7 @@
 - `arguments`, `archs`: what is asked for
 - `run`: data, scores, options, and the run itself
 - `output`: tables, CSV, JSON
-- `demo`, `score`, `rank`, `export`, `convert`, `listings`, `experiment`, `stores`: the commands
+- `demo`, `score`, `rank`, `export`, `convert`, `listings`, `experiment`, `stores`, `figure`, `report`: the commands
 """
 
 from __future__ import annotations

@@ -67,8 +67,8 @@ def run(args: argparse.Namespace) -> int:
 
     with Store(args.store, create=False) as store:
         table = store.scores(experiment=args.experiment)
-    names = [e.get("name") for e in table.meta["experiments"] if e.get("name")]
-    title = args.title or ", ".join(names) or "Scores of untrained networks"
+    names = [e.get("name") or e.get("added") or "" for e in table.meta["experiments"]]
+    title = args.title or ", ".join(filter(None, names)) or "Scores of untrained networks"
     benchmark = read_benchmark(args.benchmark)
     write_stored_report(
         args.output, table, benchmark, args.target, title=title, n_resamples=args.resamples

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 
 from zeroshot.drawing.palette import INK, LINE, PAPER
 from zeroshot.figures.figure import Figure, as_values, by_title
-from zeroshot.figures.style import COLOURS, GRID, MUTED, grid_of, log_ticks
+from zeroshot.figures.style import COLOURS, MUTED, grid_of, log_ticks
 
 _RHO = "Spearman's ρ with test accuracy"
 
@@ -163,7 +163,7 @@ def correlation_by_time(
             ax.annotate(
                 k, (px, py), (1.03, (place - low) / (high - low)), textcoords="axes fraction",
                 fontsize=7.5, va="center", ha="left",
-                arrowprops={"arrowstyle": "-", "color": GRID, "linewidth": 0.6,
+                arrowprops={"arrowstyle": "-", "color": MUTED, "linewidth": 0.4,
                             "shrinkA": 1, "shrinkB": 3},
             )  # fmt: skip
         ax.set_ylim(low, high)
