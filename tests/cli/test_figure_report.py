@@ -148,6 +148,7 @@ def test_report_of_a_store(store: Path, benchmark: Path, tmp_path: Path) -> None
     assert '<tr class="trivial"><th scope=row data-key="params">' in html
     assert "1 architecture without cifar10/test@200:mean." in html  # cell 77 is in no file
     assert zeroshot.read_benchmark(benchmark).sha256 in html and str(benchmark.parent) not in html
+    assert html.count('data-key="all scores.dtype"') == 1 and "snip.dtype" not in html
     assert main([*words, "--title", "Mine"]) == 0
     assert "<h1>Mine</h1>" in path.read_text(encoding="utf-8")
 

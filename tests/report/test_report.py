@@ -185,6 +185,21 @@ def test_settings_and_provenance_are_there(page: Page) -> None:
     assert "zeroshot" in {row[0] for row in page.table("Environment")}
 
 
+def test_lead_says_what_is_trivial(page: Page, tmp_path: Path) -> None:
+    assert any(": snip, 0." in w and "; the best trivial score, params" in w for w in page.words)
+    wide = np.exp(np.linspace(0, 20, 5))
+    a = [10.0, 20, 30, 50, 40]
+    zeroshot.write_report(
+        tmp_path / "x.html", list("abcde"), {"s": wide, "params": [1, 2, 3, 5, 4]}, a,
+        n_resamples=0, seconds={"s": [1] * 5, "params": [1] * 5},
+    )  # fmt: skip
+    found = Page((tmp_path / "x.html").read_text(encoding="utf-8"))
+    (lead,) = [w for w in found.words if w.startswith("Best by")]
+    assert lead.endswith("params, 1.000, a trivial score; the best one that is not, s, has 0.900.")
+    assert found.words["10\N{SUPERSCRIPT TWO}"] == 1, "a logarithmic axis"
+    assert not [a for _, a in found.elements if "seconds per arch" in (a.get("aria-label") or "")]
+
+
 def test_data_can_be_kept(path: Path) -> None:
     link = re.search(r'download="scores.csv" href="data:text/csv;base64,([^"]*)"', path.read_text())
     assert link

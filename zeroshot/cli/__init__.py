@@ -3,7 +3,8 @@
 - `arguments`, `archs`: what is asked for
 - `run`: data, scores, options, and the run itself
 - `output`: tables, CSV, JSON
-- `demo`, `score`, `rank`, `export`, `convert`, `listings`, `experiment`, `stores`, `figure`, `report`: the commands
+- `demo`, `score`, `rank`, `experiment`, `stores`, `reproduce`, `figure`, `report`, `export`,
+  `draw`, `convert`, `listings`: the commands
 """
 
 from __future__ import annotations

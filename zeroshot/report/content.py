@@ -240,13 +240,17 @@ def _lead(e: _Experiment, rows: Rows) -> str:
     if known:
         best = known[0]
         words = f"Best by Spearman's ρ with {target}: {best.label}, {best.spearman:.3f}"
+        other = trivial if best.label not in e.baselines else [r for r in known if r not in trivial]
         if not math.isnan(best.spearman_low):
             words += (
                 f" ({100 * e.level:g} % interval {best.spearman_low:.3f} to "
                 f"{best.spearman_high:.3f})"
             )
-        if trivial and trivial[0] is not best:
-            words += f"; the best trivial score, {trivial[0].label}, has {trivial[0].spearman:.3f}"
+        if best in trivial:
+            words += ", a trivial score"
+        if other:
+            kind = "one that is not" if best in trivial else "trivial score"
+            words += f"; the best {kind}, {other[0].label}, has {other[0].spearman:.3f}"
         found += paragraph(words + ".")
     else:
         found += paragraph("No score has numbers enough for a correlation.", "bad")
@@ -361,9 +365,21 @@ def _scatters(e: _Experiment, rows: Rows) -> list[str]:
         score, accuracy = e.values[row.label], e.accuracy[target]
         if not (np.isfinite(score) & np.isfinite(accuracy)).any():
             continue
-        one = figures.scatter(score, {row.label: accuracy}, label=row.label, archs=e.archs)
+        one = figures.scatter(
+            score, {row.label: accuracy}, label=row.label, archs=e.archs, log_x=_is_wide(score)
+        )
         drawn.append(page.figure(one, f"{row.label} and {target}", f"scatter-{len(drawn)}"))
     return [f'<div class="grid">\n{"".join(drawn)}</div>\n'] if drawn else []
+
+
+def _is_wide(score: Array) -> bool:
+    """Whether a score is positive, but for a few, and runs over many orders of magnitude."""
+    known = score[np.isfinite(score)]
+    positive = known[known > 0]
+    if len(positive) < max(2, 0.95 * len(known)):
+        return False
+    low, high = np.percentile(positive, (2, 98))
+    return bool(high > 1000 * low)
 
 
 def _best_of_n(e: _Experiment, rows: Rows) -> list[str]:
@@ -466,7 +482,7 @@ def _cost(e: _Experiment, rows: Rows) -> list[str]:
         )  # fmt: skip
     shown = {k: s for k, s in medians.items() if s > 0 and not math.isnan(rho[k])}
     parts = []
-    if len(shown) > 1:
+    if len(set(shown.values())) > 1:  # scores of one pass share its time
         drawn = figures.correlation_by_time(
             shown, rho, baselines=e.baselines, ylabel=f"Spearman's ρ with {target}"
         )

@@ -98,7 +98,7 @@ def write_stored_report(
         "settings": {
             "space": meta.get("space"),
             "seeds": meta.get("seeds"),
-            **{label: _readable(of) for label, of in meta.get("settings", {}).items()},
+            **_readable(meta.get("settings", {})),
         },
         "provenance": {
             "benchmark": {
@@ -117,6 +117,14 @@ def write_stored_report(
     write_report(path, table.archs, table.values, accuracy, **{**told, **options})
 
 
-def _readable(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Without what is under other headings."""
-    return {k: v for k, v in settings.items() if k not in ("x", "y", "space") and v is not None}
+def _readable(settings: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """What all scores have in common once, then what each has of its own; without what is under
+    other headings."""
+    of = {
+        label: {k: v for k, v in one.items() if k not in ("x", "y", "space") and v is not None}
+        for label, one in settings.items()
+    }
+    first = next(iter(of.values()), {})
+    common = {k: v for k, v in first.items() if all(one.get(k) == v for one in of.values())}
+    own = {label: {k: v for k, v in one.items() if k not in common} for label, one in of.items()}
+    return {"all scores": common, **own}
