@@ -84,7 +84,7 @@ def test_type_checkers_see_the_names_that_come_late() -> None:
         if isinstance(node, ast.ImportFrom)
         for alias in node.names
     }
-    assert imported == {**zeroshot._NAMES, "data": ""}
+    assert imported == {**zeroshot._NAMES, "data": "", "figures": ""}
 
 
 def test_unknown_name_is_an_attribute_error() -> None:

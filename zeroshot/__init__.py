@@ -31,6 +31,7 @@ from zeroshot.options import Options
 from zeroshot.results import Counts, Gradients, Plan, ScoreResult, ScoreValue
 from zeroshot.runner import free_memory
 from zeroshot.scores import (
+    Activations,
     AzExpressivity,
     AzProgressivity,
     AzTrainability,
@@ -64,7 +65,7 @@ from zeroshot.scoring import gradients, gradsign, plan, score, sweet_count, xi_g
 from zeroshot.spaces import list_spaces
 
 if TYPE_CHECKING:
-    from zeroshot import data
+    from zeroshot import data, figures
     from zeroshot.benchmarks.reading import read_benchmark
     from zeroshot.benchmarks.table import Benchmark
     from zeroshot.benchmarks.targets import Target
@@ -83,12 +84,14 @@ if TYPE_CHECKING:
     from zeroshot.interchange.torch_source import to_torch_source, torch_state
     from zeroshot.pool import rank, score_iter, score_many
     from zeroshot.ranks import az_nas_rank, te_nas_rank
+    from zeroshot.report import write_report
     from zeroshot.reproduce import list_tables, published, reproduce_table
     from zeroshot.spaces.notations import Notation, convert, notations
     from zeroshot.sweet import SweetInterval, find_sweet_interval, sweet_edges, sweetness
     from zeroshot.weights import draw_weights, from_state_dict, state_dict_map, weight_names
 
 __all__ = [
+    "Activations",
     "ArchitectureError",
     "AzExpressivity",
     "AzProgressivity",
@@ -150,6 +153,7 @@ __all__ = [
     "draw",
     "draw_weights",
     "errors",
+    "figures",
     "find_sweet_interval",
     "free_memory",
     "from_onnx",
@@ -181,6 +185,7 @@ __all__ = [
     "to_torch_source",
     "torch_state",
     "weight_names",
+    "write_report",
     "xi_gsnr",
 ]
 
@@ -191,10 +196,12 @@ _MODULES = (
     "data",
     "drawing",
     "experiments",
+    "figures",
     "interchange",
     "pool",
     "ranks",
     "reference",
+    "report",
     "reproduce",
     "scores",
     "stats",
@@ -237,6 +244,7 @@ _NAMES = {
     "to_torch_source": "interchange.torch_source",
     "torch_state": "interchange.torch_source",
     "weight_names": "weights",
+    "write_report": "report",
 }
 
 

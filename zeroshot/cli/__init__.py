@@ -3,7 +3,8 @@
 - `arguments`, `archs`: what is asked for
 - `run`: data, scores, options, and the run itself
 - `output`: tables, CSV, JSON
-- `demo`, `score`, `rank`, `export`, `convert`, `listings`, `experiment`, `stores`: the commands
+- `demo`, `score`, `rank`, `experiment`, `stores`, `reproduce`, `figure`, `report`, `export`,
+  `draw`, `convert`, `listings`: the commands
 """
 
 from __future__ import annotations
@@ -22,8 +23,10 @@ from zeroshot.cli import (
     draw,
     experiment,
     export,
+    figure,
     listings,
     rank,
+    report,
     reproduce,
     score,
     stores,
@@ -64,6 +67,8 @@ def make_parser() -> Parser:
         rank,
         experiment,
         stores,
+        report,
+        figure,
         reproduce,
         export,
         draw,
