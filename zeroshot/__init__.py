@@ -164,6 +164,7 @@ _MODULES = (
     "ranks",
     "reference",
     "scores",
+    "stats",
     "sweet",
     "weights",
 )
