@@ -20,7 +20,9 @@ from zeroshot.errors import (
     Cancelled,
     EngineError,
     InterchangeError,
+    Interrupted,
     NonFiniteError,
+    StoreError,
 )
 from zeroshot.graph import Graph
 from zeroshot.network import count
@@ -63,6 +65,14 @@ from zeroshot.spaces import list_spaces
 if TYPE_CHECKING:
     from zeroshot import data
     from zeroshot.drawing import Drawing, draw
+    from zeroshot.experiments import (
+        Experiment,
+        MergeSummary,
+        RunSummary,
+        ScoreTable,
+        Store,
+        run_experiment,
+    )
     from zeroshot.interchange.onnx_export import to_onnx
     from zeroshot.interchange.onnx_import import from_onnx
     from zeroshot.interchange.torch_import import from_torch
@@ -84,6 +94,7 @@ __all__ = [
     "Drawing",
     "EngineError",
     "EpeNas",
+    "Experiment",
     "Fisher",
     "Flops",
     "GradNorm",
@@ -92,12 +103,14 @@ __all__ = [
     "Graph",
     "Grasp",
     "InterchangeError",
+    "Interrupted",
     "JacobCov",
     "Knas",
     "L2Norm",
     "LinearRegions",
     "LiveWeights",
     "Meco",
+    "MergeSummary",
     "Naswot",
     "NonFiniteError",
     "Notation",
@@ -106,9 +119,13 @@ __all__ = [
     "Params",
     "Plain",
     "Plan",
+    "RunSummary",
     "ScoreResult",
+    "ScoreTable",
     "ScoreValue",
     "Snip",
+    "Store",
+    "StoreError",
     "Swap",
     "Sweet",
     "SweetInterval",
@@ -137,6 +154,7 @@ __all__ = [
     "notations",
     "plan",
     "rank",
+    "run_experiment",
     "score",
     "score_iter",
     "score_many",
@@ -159,6 +177,7 @@ _MODULES = (
     "cli",
     "data",
     "drawing",
+    "experiments",
     "interchange",
     "pool",
     "ranks",
@@ -170,7 +189,12 @@ _MODULES = (
 )
 _NAMES = {
     "Drawing": "drawing",
+    "Experiment": "experiments",
+    "MergeSummary": "experiments",
     "Notation": "spaces.notations",
+    "RunSummary": "experiments",
+    "ScoreTable": "experiments",
+    "Store": "experiments",
     "SweetInterval": "sweet",
     "az_nas_rank": "ranks",
     "convert": "spaces.notations",
@@ -182,6 +206,7 @@ _NAMES = {
     "from_torch": "interchange.torch_import",
     "notations": "spaces.notations",
     "rank": "pool",
+    "run_experiment": "experiments",
     "score_iter": "pool",
     "score_many": "pool",
     "state_dict_map": "weights",

@@ -14,7 +14,9 @@ __all__ = [
     "Cancelled",
     "EngineError",
     "InterchangeError",
+    "Interrupted",
     "NonFiniteError",
+    "StoreError",
 ]
 
 
@@ -87,3 +89,29 @@ class EngineError(RuntimeError):
 
 class Cancelled(RuntimeError):
     """The work was stopped by its cancel token before it was complete."""
+
+
+class StoreError(RuntimeError):
+    """A store cannot be opened or written: it is foreign, newer, in use, or its disk is full."""
+
+
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C, or SIGTERM, stopped an experiment; what was finished is in the store.
+
+    Parameters
+    ----------
+    message : str
+        What is done, and how to go on.
+    summary : object, optional
+        The `zeroshot.RunSummary` so far.
+    signal : int, optional
+        Number of the signal that came.
+    """
+
+    summary: object
+    signal: int
+
+    def __init__(self, message: str, summary: object = None, signal: int = 2) -> None:
+        super().__init__(message)
+        self.summary = summary
+        self.signal = signal

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-__all__ = ["AnyArch", "Network", "build_network", "count", "count_graph"]
+__all__ = [
+    "AnyArch",
+    "Network",
+    "build_network",
+    "count",
+    "count_graph",
+    "identify",
+    "network_fields",
+]
 
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
@@ -39,6 +47,49 @@ class Network:
     scored_as: str | None = None
 
 
+def identify(
+    arch: AnyArch, options: Options, image_shape: tuple[int, int, int]
+) -> tuple[str, str | None, dict[str, Any]]:
+    """`Network.arch`, `scored_as` and `identity` of `arch`, without its network.
+
+    Raises
+    ------
+    ArchitectureError
+        If `arch` is none.
+    """
+    if isinstance(arch, Graph):
+        if options.canonical:
+            raise ValueError(
+                "canonical: expected False for a Graph, which is in no space that knows its equals"
+            )
+        encoding = arch.encoding()
+        return encoding, None, {"arch": encoding, "space": None, "arguments": None}
+    space = get_space(options.space)
+    genes = space.parse(arch)
+    mode = options.canonical_mode
+    text = space.format(genes)
+    if mode is None:
+        return text, None, {"arch": text, **network_fields(options, image_shape)}
+    scored = space.representative(genes, mode)
+    return text, scored, {"arch": scored, **network_fields(options, image_shape)}
+
+
+def network_fields(options: Options, image_shape: tuple[int, int, int]) -> dict[str, Any]:
+    """What goes into a provenance key of every architecture of a space."""
+    channels, cells = options.network_size
+    arguments: dict[str, Any] = {
+        "channels": channels,
+        "cells": cells,
+        "num_classes": options.num_classes,
+        "input": list(image_shape),
+    }
+    if options.builder != _core.space_builders()[0]:  # keys of the default stay what they were
+        arguments["builder"] = options.builder
+    fields = {"space": options.space, "arguments": arguments}
+    mode = options.canonical_mode
+    return fields if mode is None else {**fields, "canonical": mode}
+
+
 def build_network(arch: AnyArch, options: Options, image_shape: tuple[int, int, int]) -> Network:
     """The network of `arch` for images of that shape.
 
@@ -49,47 +100,24 @@ def build_network(arch: AnyArch, options: Options, image_shape: tuple[int, int, 
     ValueError
         If a size does not fit.
     """
-    if isinstance(arch, Graph):
-        if options.canonical:
-            raise ValueError(
-                "canonical: expected False for a Graph, which is in no space that knows its equals"
-            )
-        encoding = arch.encoding()
-        return Network(arch.core, encoding, {"arch": encoding, "space": None, "arguments": None})
-    if image_shape[0] != 3:
+    if not isinstance(arch, Graph) and image_shape[0] != 3:
         raise ValueError(
             f"x: networks of {options.space} take 3 channels, (M, 3, H, W); "
             f"got images of shape {image_shape}"
         )
+    text, scored, identity = identify(arch, options, image_shape)
+    if isinstance(arch, Graph):
+        return Network(arch.core, text, identity)
     space = get_space(options.space)
-    genes = space.parse(arch)
-    text = scored = space.format(genes)
-    mode = options.canonical_mode
-    if mode is not None:
-        scored = space.representative(genes, mode)
-        genes = space.parse(scored)
-    channels, cells = options.network_size
     graph = _core.space_build(
         space.NAME,
-        genes,
-        channels,
-        cells,
+        space.parse(identity["arch"]),
+        *options.network_size,
         options.num_classes,
         image_shape,
         options.builder,
     )
-    arguments: dict[str, Any] = {
-        "channels": channels,
-        "cells": cells,
-        "num_classes": options.num_classes,
-        "input": list(image_shape),
-    }
-    if options.builder != _core.space_builders()[0]:  # keys of the default stay what they were
-        arguments["builder"] = options.builder
-    identity = {"arch": scored, "space": space.NAME, "arguments": arguments}
-    if mode is None:
-        return Network(graph, text, identity)
-    return Network(graph, text, {**identity, "canonical": mode}, scored)
+    return Network(graph, text, identity, scored)
 
 
 def count_graph(graph: _core.Graph) -> Counts:

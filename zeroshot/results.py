@@ -23,13 +23,13 @@ from numpy.typing import NDArray
 
 from zeroshot.provenance import Provenance
 
-Status = Literal["ok", "no_signal", "undefined", "nonfinite", "failed"]
+Status = Literal["ok", "no_signal", "undefined", "nonfinite", "failed", "crashed"]
 
-_SEVERITY: tuple[Status, ...] = ("ok", "no_signal", "undefined", "nonfinite", "failed")
+_SEVERITY: tuple[Status, ...] = ("ok", "no_signal", "undefined", "nonfinite", "failed", "crashed")
 
 
 def worst_status(statuses: Iterable[Status]) -> Status:
-    """The one that a caller should hear of: failed, nonfinite, undefined, no_signal, ok."""
+    """The one that a caller should hear of: the last in the order of `Status`."""
     return max(statuses, key=_SEVERITY.index, default="ok")
 
 
@@ -51,7 +51,8 @@ class ScoreValue:
         The score; with several seeds their mean. NaN where NaN or infinity was met.
     status : str
         ``ok``; ``no_signal``: the value is defined but every gradient in it is zero;
-        ``undefined``: `reason` says why; ``nonfinite``; ``failed``.
+        ``undefined``: `reason` says why; ``nonfinite``; ``failed``; ``crashed``, in a store: the
+        process that scored it died, twice.
     reason : str or None
     values : tuple of float
         One per seed.

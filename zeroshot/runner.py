@@ -9,6 +9,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -18,8 +19,8 @@ from numpy.typing import ArrayLike, NDArray
 from zeroshot import _core
 from zeroshot.config import environment
 from zeroshot.graph import Graph
-from zeroshot.inputs import Data, make_data
-from zeroshot.network import AnyArch, build_network, count_graph
+from zeroshot.inputs import Data, as_array, make_data
+from zeroshot.network import AnyArch, build_network, count_graph, identify, network_fields
 from zeroshot.options import Options, check_seed
 from zeroshot.provenance import NUMERICS, Provenance, key_of
 from zeroshot.results import Counts, ScoreResult, ScoreValue, Status, mean, worst_status
@@ -180,19 +181,24 @@ class Job:
         scores = dict(result.scores)
         if any(one.counts_dead for one in self.scores):
             assert result.scored_as is not None and result.provenance is not None
-            scored, own = self._counts(result.scored_as), self._counts(text)
-            # what is dead in the network that was scored (all of it, without a path) is counted
-            n_dead = (own.weights - own.live_weights) - (scored.weights - scored.live_weights)
+            n_weights, n_dead = self._dead(text, result.scored_as)
             for i, one in enumerate(self.scores):
                 if one.counts_dead:
                     scores[one.label] = self._with_dead(
-                        i, scores[one.label], scored.weights, n_dead, result.provenance.run
+                        i, scores[one.label], n_weights, n_dead, result.provenance.run
                     )
         return replace(result, arch=text, scores=scores)
 
     def _counts(self, arch: AnyArch) -> Counts:
         plain = replace(self.options, canonical=False)
         return count_graph(build_network(arch, plain, self.data.image_shape).graph)
+
+    def _dead(self, text: str, scored_as: str) -> tuple[int, int]:
+        """Weights of the network that was scored for `text`, and how many more are dead in its
+        own; what is dead in the one scored (all of it, without a path) is counted there."""
+        scored, own = self._counts(scored_as), self._counts(text)
+        n_dead = (own.weights - own.live_weights) - (scored.weights - scored.live_weights)
+        return scored.weights, n_dead
 
     def _with_dead(
         self, index: int, score: ScoreValue, n_weights: int, n_dead: int, run: Mapping[str, Any]
@@ -225,13 +231,7 @@ class Job:
             for seed in self.seeds
         ]  # fmt: skip
         counted = [(i, t["name"]) for i, t in enumerate(network.graph.tensors()) if t["counted"]]
-        run = {
-            **network.identity,
-            "init": self.options.init,
-            "dtype": self.options.dtype,
-            "weights": hash_weights(weights),
-            "numerics": NUMERICS,
-        }
+        run = self._run_fields(network.identity, hash_weights(weights))
         values = {
             one.label: self._value(
                 i, [out["runs"][i] for out in outputs], counted, run, self._sharers(i, outputs[0])
@@ -256,7 +256,7 @@ class Job:
             scored_as=network.scored_as,
             provenance=Provenance(
                 run=run,
-                data={one.label: self._data_hashes(i) for i, one in enumerate(self.scores)},
+                data=self._all_data_hashes(),
                 environment={
                     **environment(),
                     "kernels": outputs[0]["kernels"],
@@ -280,21 +280,86 @@ class Job:
             return "auto:f2" if score.keeps_signs else "auto:f4"  # small layers stay direct
         return self.options.algo
 
-    def failed(self, arch: object, error: BaseException) -> ScoreResult:
+    def failed(
+        self, arch: AnyArch, error: BaseException | str, status: Status = "failed"
+    ) -> ScoreResult:
         """The result that stands for an architecture that could not be scored."""
-        reason = f"{type(error).__name__}: {error}"
+        reason = error if isinstance(error, str) else f"{type(error).__name__}: {error}"
+        text, run, dead = self._fields(arch)
+        scores = {}
+        for i, (one, grouping) in enumerate(zip(self.scores, self.groupings, strict=True)):
+            scores[one.label] = ScoreValue(
+                one.label,
+                one.name,
+                math.nan,
+                status,
+                reason,
+                values=(math.nan,) * len(self.seeds),
+                parameters=one.parameters(),
+                group_size=grouping.size,
+                n_groups=grouping.n,
+                algorithm=self._algorithm(one),
+                dead_weights=dead.get("dead_weights", 0) if one.counts_dead else 0,
+                keys=self._keys(i, {**run, **dead} if one.counts_dead else run),
+            )
         return ScoreResult(
-            arch=arch if isinstance(arch, str) else repr(arch),
-            scores={
-                one.label: ScoreValue(
-                    one.label, one.name, math.nan, "failed", reason, parameters=one.parameters()
-                )
-                for one in self.scores
-            },
-            status="failed",
+            arch=text,
+            scores=scores,
+            status=status,
             reason=reason,
             seeds=self.seeds,
+            provenance=Provenance(
+                run=run,
+                data=self._all_data_hashes(),
+                environment={**environment(), "kernels": None, "n_threads": 0},
+            ),
         )
+
+    def keys(self, arch: AnyArch) -> dict[str, tuple[str, ...]]:
+        """Of each label the provenance keys that `run` will give, one per seed; nothing is run.
+
+        What is no architecture has the keys of its text, under which it is recorded as failed.
+        """
+        _, run, dead = self._fields(arch)
+        return {
+            one.label: self._keys(i, {**run, **dead} if one.counts_dead else run)
+            for i, one in enumerate(self.scores)
+        }
+
+    def _fields(self, arch: AnyArch) -> tuple[str, dict[str, Any], dict[str, int]]:
+        """Text and `Provenance.run` of an architecture, and what comes to it for scores that count
+        dead weights."""
+        shape = self.data.image_shape
+        try:
+            text, scored_as, identity = identify(arch, self.options, shape)
+        except (TypeError, ValueError):
+            text = arch if isinstance(arch, str) else repr(arch)
+            identity = {"arch": text, **network_fields(self.options, shape)}
+            return text, self._run_fields(identity, None), {}
+        weights = None
+        if self.options.weights is not None:
+            try:
+                graph = build_network(arch, self.options, shape).graph
+                weights = hash_weights(check_weights(graph, self.options.weights))
+            except (TypeError, ValueError):
+                weights = "unfit"
+        dead = {}
+        if scored_as is not None and any(one.counts_dead for one in self.scores):
+            with suppress(ValueError):  # a size does not fit, which the run will say
+                dead["dead_weights"] = self._dead(text, scored_as)[1]
+        return text, self._run_fields(identity, weights), dead
+
+    def _run_fields(self, identity: Mapping[str, Any], weights: str | None) -> dict[str, Any]:
+        return {
+            **identity,
+            "init": self.options.init,
+            "dtype": self.options.dtype,
+            "weights": weights,
+            "numerics": NUMERICS,
+        }
+
+    def _all_data_hashes(self) -> dict[str, dict[str, str]]:
+        return {one.label: self._data_hashes(i) for i, one in enumerate(self.scores)}
 
     def _data_hashes(self, index: int) -> dict[str, str]:
         """Of the rows that a score reads; in place of x the name of what it reads instead."""
@@ -356,9 +421,18 @@ class Job:
             return {}
         return {name: mean(float(r["tensor_values"][i]) for r in runs) for i, name in counted}
 
-    def _keys(self, index: int, run: Mapping[str, Any]) -> tuple[str, ...]:
+    def settings(self) -> dict[str, dict[str, Any]]:
+        """Of each label all that its keys are made of but architecture and seed."""
+        fields = self._run_fields(network_fields(self.options, self.data.image_shape), None)
+        given = self.options.weights
+        if given is not None:
+            arrays = {name: np.ascontiguousarray(as_array(given[name])) for name in given}
+            fields["weights"] = hash_weights(arrays)
+        return {one.label: self._setting(i, fields) for i, one in enumerate(self.scores)}
+
+    def _setting(self, index: int, run: Mapping[str, Any]) -> dict[str, Any]:
         one, grouping = self.scores[index], self.groupings[index]
-        key = {
+        return {
             **run,
             **self._data_hashes(index),
             "score": one.name,
@@ -367,4 +441,7 @@ class Job:
             "group_size": grouping.size,
             "n_groups": grouping.n,
         }
+
+    def _keys(self, index: int, run: Mapping[str, Any]) -> tuple[str, ...]:
+        key = self._setting(index, run)
         return tuple(key_of({**key, "seed": seed}) for seed in self.seeds)

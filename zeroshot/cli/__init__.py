@@ -3,7 +3,7 @@
 - `arguments`, `archs`: what is asked for
 - `run`: data, scores, options, and the run itself
 - `output`: tables, CSV, JSON
-- `demo`, `score`, `rank`, `export`, `convert`, `listings`: the commands
+- `demo`, `score`, `rank`, `export`, `convert`, `listings`, `experiment`, `stores`: the commands
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ import re
 import sys
 from collections.abc import Sequence
 
-from zeroshot.cli import convert, demo, draw, export, listings, rank, score
+from zeroshot.cli import convert, demo, draw, experiment, export, listings, rank, score, stores
 from zeroshot.cli.arguments import CliError, Parser
 from zeroshot.config import VERSION
-from zeroshot.errors import EngineError
+from zeroshot.errors import EngineError, Interrupted, StoreError
 
 _DESCRIPTION = """\
 Rank neural networks without training them, by statistics of their gradients at
@@ -30,6 +30,7 @@ start here:
   zeroshot demo                        24 cells, three scores, real images, under a minute
   zeroshot score 1462 --counts         one cell of NAS-Bench-201, by its index
   zeroshot rank --sample 100 --top 10  the best of 100 random cells
+  zeroshot run experiment.toml         thousands of cells into a store; goes on after a stop
   zeroshot scores                      what the scores are
 
 zeroshot COMMAND --help explains a command and ends with examples."""
@@ -46,7 +47,7 @@ def make_parser() -> Parser:
     subparsers = parser.add_subparsers(
         title="commands", dest="command", metavar="COMMAND", required=True
     )
-    for command in (demo, score, rank, export, draw, convert, listings):
+    for command in (demo, score, rank, experiment, stores, export, draw, convert, listings):
         command.add(subparsers, parent)
     return parser
 
@@ -90,6 +91,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return code
     except SystemExit as done:  # --help and --version
         return int(done.code or 0)
+    except Interrupted as stopped:
+        print(f"zeroshot: interrupted: {stopped}", file=sys.stderr)
+        return 128 + stopped.signal
     except KeyboardInterrupt:
         print("zeroshot: interrupted", file=sys.stderr)
         return _INTERRUPTED
@@ -107,7 +111,9 @@ def _describe(error: Exception) -> str:
     """What a user is told; anything but a wrong argument is named as what it is."""
     if isinstance(error, OSError) and error.filename is not None:
         return f"{error.filename}: {error.strerror}"
-    if isinstance(error, CliError | ValueError | TypeError | ImportError) and str(error):
+    if isinstance(error, CliError | StoreError | ValueError | TypeError | ImportError) and str(
+        error
+    ):
         return str(error)
     kind = "" if isinstance(error, EngineError) else " (--debug shows where)"
     return f"{type(error).__name__}: {error}{kind}"

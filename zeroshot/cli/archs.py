@@ -6,7 +6,6 @@ __all__ = ["Entry", "explain", "read_archs"]
 
 import argparse
 import io
-import re
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from typing import Any
 from zeroshot.cli.arguments import CliError
 from zeroshot.errors import ArchitectureError
 from zeroshot.spaces import get_space
+from zeroshot.spaces.written import printable, read_lines, read_written
 
 _WINDOW = 72  # characters of a long text that are shown around a fault
 
@@ -84,22 +84,13 @@ def _read_stdin(space: str) -> list[Entry]:
 
 
 def _read_lines(lines: Iterable[str], source: str, space: str) -> list[Entry]:
-    texts = ((i, line.partition("#")[0].strip()) for i, line in enumerate(lines, start=1))
-    return [_read_one(text, f"{source}, line {i}", space) for i, text in texts if text]
+    return [_read_one(text, f"{source}, line {i}", space) for i, text in read_lines(lines)]
 
 
 def _read_one(written: str, where: str, space_name: str) -> Entry:
     space = get_space(space_name)
-    text = "".join(
-        c if c.isascii() and c.isprintable() else c.encode("unicode_escape").decode("ascii")
-        for c in written.strip()
-    )
-    arch: Any = text
-    if re.fullmatch(r"[+-]?\d{1,40}", text):
-        arch = int(text)
-    elif "," in text and not re.search(r"[|=]|\[ *\[|Genotype", text):
-        parts = [part.strip(" '\"") for part in text.strip("()[] ").split(",")]
-        arch = [int(p) if re.fullmatch(r"-?\d{1,18}", p) else p for p in parts]
+    text = printable(written)
+    arch = read_written(text)
     try:
         spelling = space.format(space.parse(arch))
     except ArchitectureError as error:

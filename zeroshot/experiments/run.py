@@ -1,0 +1,477 @@
+"""`run_experiment`: what is missing in a store, computed by any pool and committed as it comes."""
+
+from __future__ import annotations
+
+__all__ = ["RunSummary", "run_experiment"]
+
+import hashlib
+import math
+import os
+import signal
+import threading
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, CancelledError, Executor, Future, wait
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from itertools import islice
+from typing import Any
+
+from numpy.typing import ArrayLike
+
+from zeroshot.errors import Cancelled, Interrupted
+from zeroshot.experiments.experiment import Experiment
+from zeroshot.experiments.lanes import Lane, Lanes, make_lanes
+from zeroshot.experiments.progress import Progress, tell_with
+from zeroshot.experiments.rows import ValueRow, value_rows
+from zeroshot.experiments.store import AskedRow, Store, add_experiment, insert
+from zeroshot.experiments.tasks import Chunk, Context, Task
+from zeroshot.inputs import check_int
+from zeroshot.options import usable_cpus
+from zeroshot.provenance import key_of
+from zeroshot.results import ScoreResult
+from zeroshot.runner import Job
+
+_AHEAD = 64  # architectures that are looked up together
+_WAKE_SECONDS = 0.05
+_COMMIT_SECONDS = 1.0
+_GROWTH = 4  # of a chunk, from one to the next
+_MAX_CHUNK = 1024
+_STOP_SECONDS = 5.0
+
+
+@dataclass(frozen=True)
+class RunSummary:
+    """What a run did.
+
+    Attributes
+    ----------
+    experiment : str
+        Hash of the experiment in the store.
+    n_archs : int
+        Of this shard.
+    n_values : int
+        Values that were asked for: architectures, labels and seeds.
+    n_found : int
+        Those that were in the store before.
+    n_computed : int
+        Those that came with this run; with ``canonical`` equal architectures share them.
+    n_failed, n_crashed : int
+        Of `n_computed`: those that stand for a failure.
+    seconds : float
+    complete : bool
+        Whether all values are in the store.
+    """
+
+    experiment: str
+    n_archs: int
+    n_values: int
+    n_found: int
+    n_computed: int
+    n_failed: int
+    n_crashed: int
+    seconds: float
+    complete: bool
+
+
+def run_experiment(
+    experiment: Experiment,
+    store: Store | str | os.PathLike[str],
+    *,
+    executor: str | Executor | Any = None,
+    workers: int | None = None,
+    shard: tuple[int, int] = (0, 1),
+    data: tuple[ArrayLike, ArrayLike] | None = None,
+    retry_failed: bool = False,
+    progress: Progress = None,
+) -> RunSummary:
+    """Compute those values of an experiment that a store does not have.
+
+    Values are committed about once a second, so a run that dies loses no more than that, and the
+    same call goes on where it ended. Which pool does the work changes no value.
+
+    Parameters
+    ----------
+    experiment : Experiment
+    store : Store or path
+        A path is opened, and closed again.
+    executor : str, Executor or dask.distributed.Client, optional
+        ``"threads"`` of this process (default), ``"processes"`` (spawned), ``"dask"`` (a cluster
+        of processes on this machine: ``pip install 'zeroshot[dask]'``), any pool of
+        `concurrent.futures`, or a client of Dask distributed, for many machines. A pool that is
+        given stays open.
+    workers : int, optional
+        Architectures at a time. Default: the experiment's, or as many as there are processors.
+    shard : (int, int)
+        ``(i, n)`` does the part i, from 0 to n - 1, of n parts that have no value in common; an
+        architecture's part depends on nothing but its text.
+    data : (x, y), optional
+        In place of the experiment's images, as for `zeroshot.score`.
+    retry_failed : bool
+        Compute what has failed or crashed before again.
+    progress : None, True or callable
+        True writes a line with rate and time left on standard error; a callable gets the number of
+        values that are there and of all.
+
+    Returns
+    -------
+    RunSummary
+
+    Raises
+    ------
+    Interrupted
+        After Ctrl-C or SIGTERM; what was finished is committed. It is a KeyboardInterrupt.
+    Cancelled
+        If the token in the experiment's options was set.
+    StoreError
+        If the store cannot be written; what was committed stays.
+
+    Examples
+    --------
+    >>> import tempfile, zeroshot
+    >>> experiment = zeroshot.Experiment(scores="params", archs=[1462, 9, 0])
+    >>> with tempfile.TemporaryDirectory() as folder, zeroshot.Store(f"{folder}/a.sqlite") as store:
+    ...     summaries = [zeroshot.run_experiment(experiment, store) for _ in range(2)]
+    >>> [(summary.n_computed, summary.n_found) for summary in summaries]
+    [(3, 0), (0, 3)]
+    """
+    if not isinstance(experiment, Experiment):
+        raise TypeError(f"experiment: expected an Experiment, got {type(experiment).__name__}")
+    if not isinstance(store, Store):
+        with Store(store) as opened:
+            return run_experiment(
+                experiment, opened, executor=executor, workers=workers, shard=shard, data=data,
+                retry_failed=retry_failed, progress=progress,
+            )  # fmt: skip
+    part, n_parts = shard
+    check_int("shard[1]", n_parts, 1)
+    check_int("shard[0]", part, 0, n_parts - 1)
+    tell = tell_with(progress)
+    work = Work.make(experiment, data, (part, n_parts))
+    wanted = check_int("workers", workers or experiment.workers or usable_cpus(), 1)
+    n_tasks = max(1, len(work.groups) * len(experiment.seeds))
+    # fewer architectures than workers: they share what is left over
+    context = make_context(work.job, max(1, wanted // n_tasks))
+    lanes = make_lanes(executor or experiment.executor, context, min(wanted, n_tasks))
+    try:
+        return _Run(work, store, lanes, retry_failed, tell).run()
+    finally:
+        lanes.close()
+        tell(0, -1, 0)
+
+
+def make_context(job: Job, n_threads: int) -> Context:
+    """What the tasks of a run share."""
+    return Context(job, n_threads)
+
+
+# --- what there is to do -----------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class Work:
+    """An experiment with its images and architectures.
+
+    Attributes
+    ----------
+    job : Job
+    groups : list of tuple of (int, str)
+        Position and text of the architectures of the shard; those that have the same network
+        (with ``canonical``) stand together.
+    n_archs, n_all : int
+        Of the shard, and of the experiment.
+    identity : str
+        Hash of all that values depend on.
+    """
+
+    experiment: Experiment
+    job: Job
+    groups: list[tuple[tuple[int, str], ...]]
+    n_archs: int
+    n_all: int
+    identity: str
+
+    @classmethod
+    def make(
+        cls,
+        experiment: Experiment,
+        data: tuple[ArrayLike, ArrayLike] | None,
+        shard: tuple[int, int],
+    ) -> Work:
+        x: ArrayLike
+        y: ArrayLike
+        if data is None:
+            images, batches = experiment.data.draw()
+            x, y, classes = batches.x, batches.y, images.n_classes
+            if experiment.classes is not None and experiment.classes < classes:
+                raise ValueError(
+                    f"classes: expected at least {classes}, the classes of {images.name}; got "
+                    f"{experiment.classes}"
+                )
+        else:
+            (x, y), classes = data, experiment.options.num_classes
+        options = replace(experiment.options, num_classes=experiment.classes or classes)
+        job = Job.make(x, y, experiment.scores, options, tuple(experiment.seeds))
+        archs = experiment.archs.read(options.space)
+        part, n_parts = shard
+        groups: dict[str, list[tuple[int, str]]] = {}
+        for position, arch in enumerate(archs):
+            scored = job.scored_as(arch) or arch
+            if n_parts == 1 or _part_of(scored, n_parts) == part:
+                groups.setdefault(scored, []).append((position, arch))
+        listed = hashlib.sha256("\n".join(archs).encode("utf-8", "surrogateescape")).hexdigest()
+        identity = key_of({"settings": job.settings(), "seeds": job.seeds, "archs": listed})
+        return cls(
+            experiment,
+            job,
+            [tuple(group) for group in groups.values()],
+            sum(map(len, groups.values())),
+            len(archs),
+            identity,
+        )
+
+
+def _part_of(arch: str, n_parts: int) -> int:
+    """By a hash of what is scored, so that nothing is scored in two parts."""
+    digest = hashlib.sha256(arch.encode("utf-8", "surrogateescape")).digest()
+    return int.from_bytes(digest[:8], "big") % n_parts
+
+
+# --- doing it ----------------------------------------------------------------------------------
+
+
+class _Run:
+    """Plans ahead, keeps the lanes busy, commits; all in the thread that called."""
+
+    def __init__(
+        self,
+        work: Work,
+        store: Store,
+        lanes: Lanes,
+        retry_failed: bool,
+        tell: Callable[[int, int, int], None],
+    ) -> None:
+        self.work, self.store, self.lanes = work, store, lanes
+        self.retry_failed, self.tell = retry_failed, tell
+        self.start = time.monotonic()
+        self.plan = self._plan()
+        self.ready: deque[Task] = deque()
+        self.planned = False  # to the end
+        self.n_left = len(work.groups) * len(work.job.seeds)  # tasks, at most
+        self.pending: dict[Future[Chunk], tuple[Lane, list[Task]]] = {}
+        self.seconds_of_task = 0.0
+        self.chunk = 1
+        self.asked: list[AskedRow] = []
+        self.rows: list[ValueRow] = []
+        self.waiting: Counter[bytes] = Counter()  # how many want the value of a key
+        self.committed = self.start
+        self.n_found = self.n_computed = self.n_failed = self.n_crashed = 0
+        self.signal: int | None = None
+        self.number = -1
+
+    def run(self) -> RunSummary:
+        with self._signals():
+            self._begin()
+            try:
+                while True:
+                    self._fill()
+                    if not self.pending and not self.ready and self.planned:
+                        break
+                    self._wait()
+                    self._stop_if_asked()
+                    if time.monotonic() - self.committed > _COMMIT_SECONDS:
+                        self._commit()
+            except BaseException as error:
+                self.lanes.stop()
+                if not isinstance(error, Interrupted | Cancelled):
+                    raise
+            self._commit()
+            summary = self._summary()
+            if self.signal is not None and not summary.complete:
+                raise Interrupted(_interrupted(summary), summary, self.signal)
+            if not summary.complete:
+                raise Cancelled("cancelled; what was finished is in the store")
+            return summary
+
+    def _begin(self) -> None:
+        work, experiment = self.work, self.work.experiment
+        with self.store.writing() as file:
+            self.number = add_experiment(
+                file,
+                work.identity,
+                experiment.name,
+                work.job.options.space,
+                [one.label for one in work.job.scores],
+                work.n_all,
+                len(work.job.seeds),
+                experiment.about(),
+            )
+
+    def _plan(self) -> Iterator[list[Task]]:
+        """Tasks for what is missing, some at a time."""
+        job = self.work.job
+        labels = [one.label for one in job.scores]
+        groups = iter(self.work.groups)
+        while some := list(islice(groups, _AHEAD)):
+            keys = {arch: job.keys(arch) for group in some for _, arch in group}
+            for group in some:
+                self.asked += [
+                    AskedRow(arch, label, seed, position, bytes.fromhex(key))
+                    for position, arch in group
+                    for label in labels
+                    for seed, key in zip(job.seeds, keys[arch][label], strict=True)
+                ]
+            every = [key for of in keys.values() for some_ in of.values() for key in some_]
+            missing = self.store.missing(every, retry_failed=self.retry_failed)
+            self.n_found += sum(key not in missing for key in every)
+            self.waiting.update(bytes.fromhex(key) for key in every if key in missing)
+            tasks = []
+            for group in some:
+                for i, seed in enumerate(job.seeds):
+                    members = {
+                        tuple(keys[arch][label][i] for label in labels): arch for _, arch in group
+                    }
+                    needed = tuple(
+                        label
+                        for j, label in enumerate(labels)
+                        if any(of[j] in missing for of in members)
+                    )
+                    if needed:
+                        tasks.append(Task(tuple(members.values()), seed, needed))
+            yield tasks
+
+    def _fill(self) -> None:
+        for lane in self.lanes.lanes:
+            busy = sum(of is lane for of, _ in self.pending.values())
+            while busy < 2 * lane.width and (tasks := self._next(lane)):
+                self.pending[lane.submit(tasks)] = (lane, tasks)
+                busy += 1
+
+    def _next(self, lane: Lane) -> list[Task]:
+        """Tasks for a chunk; fewer near the end, so that all workers end together."""
+        if not self.ready and not self.planned:
+            self._look_ahead()
+        size = self.chunk
+        if self.planned:
+            width = sum(lane.width for lane in self.lanes.lanes)
+            size = min(size, max(1, math.ceil(len(self.ready) / (2 * width))))
+        while len(self.ready) < size and not self.planned:
+            self._look_ahead()
+        return [self.ready.popleft() for _ in range(min(size, len(self.ready)))]
+
+    def _look_ahead(self) -> None:
+        tasks = next(self.plan, None)
+        self.planned = tasks is None
+        self.ready.extend(tasks or ())
+        self._tell()
+        self._stop_if_asked()
+        if time.monotonic() - self.committed > _COMMIT_SECONDS:
+            self._commit()
+
+    def _wait(self) -> None:
+        done, _ = wait(self.pending, timeout=_WAKE_SECONDS, return_when=FIRST_COMPLETED)
+        for future in done:
+            _, tasks = self.pending.pop(future)
+            chunk = future.result()
+            self._take(chunk.results)
+            self._measure(chunk)
+            self.ready.extendleft(reversed(tasks[chunk.n_tasks :]))
+        if done:
+            self._tell()
+
+    def _take(self, results: Sequence[ScoreResult]) -> None:
+        for result in results:
+            for row in value_rows(result):
+                if count := self.waiting.pop(row.key, 0):  # not there yet, and not twice
+                    self.rows.append(row)
+                    self.n_computed += count
+                    self.n_failed += count * (row.status == "failed")
+                    self.n_crashed += count * (row.status == "crashed")
+
+    def _measure(self, chunk: Chunk) -> None:
+        """The size of the next chunks, by the time of a task."""
+        if chunk.n_tasks == 0:
+            return
+        one = chunk.seconds / chunk.n_tasks
+        self.seconds_of_task = one if not self.seconds_of_task else (self.seconds_of_task + one) / 2
+        fitting = round(self.lanes.seconds / max(self.seconds_of_task, 1e-6))
+        self.chunk = max(1, min(fitting, _GROWTH * self.chunk, _MAX_CHUNK))
+
+    def _commit(self) -> None:
+        if self.rows or self.asked:
+            with self.store.writing() as file:
+                insert(file, self.number, self.work.job.options.space, self.asked, self.rows)
+            self.rows, self.asked = [], []
+        self.committed = time.monotonic()
+
+    def _tell(self) -> None:
+        self.tell(self.n_found + self.n_computed, self._n_values(), self.n_computed)
+
+    def _n_values(self) -> int:
+        return self.work.n_archs * len(self.work.job.scores) * len(self.work.job.seeds)
+
+    def _summary(self) -> RunSummary:
+        return RunSummary(
+            experiment=self.work.identity,
+            n_archs=self.work.n_archs,
+            n_values=self._n_values(),
+            n_found=self.n_found,
+            n_computed=self.n_computed,
+            n_failed=self.n_failed,
+            n_crashed=self.n_crashed,
+            seconds=time.monotonic() - self.start,
+            complete=self.planned and not self.ready and not self.pending,
+        )
+
+    # --- being stopped -------------------------------------------------------------------------
+
+    @contextmanager
+    def _signals(self) -> Iterator[None]:
+        """Ctrl-C and SIGTERM stop the workers; a second one does what it did before."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before: dict[int, Any] = {}
+
+        def stop(number: int, frame: object) -> None:
+            self.signal = number
+            self.lanes.stop()
+            restore()
+
+        def restore() -> None:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+        for number in (signal.SIGINT, signal.SIGTERM):
+            if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
+                before[number] = signal.signal(number, stop)
+        try:
+            yield
+        finally:
+            restore()
+
+    def _stop_if_asked(self) -> None:
+        token = self.work.experiment.options.cancel
+        if self.signal is None and (token is None or not token.cancelled):
+            return
+        self.lanes.stop()
+        for future in list(self.pending):
+            if future.cancel():
+                self.ready.extend(self.pending.pop(future)[1])
+        done, _ = wait(self.pending, timeout=_STOP_SECONDS)
+        for future in done:
+            _, tasks = self.pending.pop(future)
+            try:
+                chunk = future.result()
+            except (Exception, CancelledError):
+                self.ready.extend(tasks)
+                continue
+            self._take(chunk.results)
+            self.ready.extend(tasks[chunk.n_tasks :])
+        raise Interrupted("stopped") if self.signal is not None else Cancelled("stopped")
+
+
+def _interrupted(summary: RunSummary) -> str:
+    done = summary.n_found + summary.n_computed
+    return f"{done} of {summary.n_values} values are in the store; the same command goes on"
