@@ -18,7 +18,12 @@ DOCUMENTS = sorted(
     path.relative_to(ROOT) for path in [*ROOT.glob("*.md"), *ROOT.glob("csrc/*.md"), *SITE]
 )
 WRITTEN = re.compile(r"docs/(\.\./)?(scores|spaces|api|notebooks|project)/")  # by docs/_ext
-OPTIONAL = {"import numpy as np, torch": "torch", "load_digits": "sklearn"}  # where it stands
+OPTIONAL = {  # what stands in a document that needs it
+    "import numpy as np, torch": "torch",
+    "load_digits": "sklearn",
+    '"digits"': "sklearn",
+    "zeroshot import stats": "scipy",
+}
 OPTIONS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
 
@@ -45,7 +50,10 @@ def test_examples_of_module_run(name: str) -> None:
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=str)
-def test_examples_of_document_run(document: Path) -> None:
+def test_examples_of_document_run(
+    document: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     text = (ROOT / document).read_text()
     code = "\n".join(re.findall(r"^```python\n(.*?)^```$", text, re.M | re.S))
     assert ">>>" in code or "```python" not in text, "a Python block without a prompt is not run"
@@ -53,6 +61,13 @@ def test_examples_of_document_run(document: Path) -> None:
         if sign in code:
             pytest.importorskip(library, reason=f"{document} needs {library}")
     run(doctest.DocTestParser().get_doctest(code, {}, str(document), str(document), 0))
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=str)
+def test_experiments_of_document_are_read(document: Path) -> None:
+    for text in re.findall(r"^```toml\n(.*?)^```$", (ROOT / document).read_text(), re.M | re.S):
+        experiment = zeroshot.Experiment.parse(text)
+        assert zeroshot.Experiment.parse(experiment.to_toml()) == experiment
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=str)
