@@ -17,6 +17,7 @@ from zeroshot.config import VERSION as __version__
 from zeroshot.config import show_config
 from zeroshot.errors import (
     ArchitectureError,
+    BenchmarkFileError,
     Cancelled,
     EngineError,
     InterchangeError,
@@ -30,6 +31,7 @@ from zeroshot.options import Options
 from zeroshot.results import Counts, Gradients, Plan, ScoreResult, ScoreValue
 from zeroshot.runner import free_memory
 from zeroshot.scores import (
+    Activations,
     AzExpressivity,
     AzProgressivity,
     AzTrainability,
@@ -63,7 +65,10 @@ from zeroshot.scoring import gradients, gradsign, plan, score, sweet_count, xi_g
 from zeroshot.spaces import list_spaces
 
 if TYPE_CHECKING:
-    from zeroshot import data
+    from zeroshot import data, figures
+    from zeroshot.benchmarks.reading import read_benchmark
+    from zeroshot.benchmarks.table import Benchmark
+    from zeroshot.benchmarks.targets import Target
     from zeroshot.drawing import Drawing, draw
     from zeroshot.experiments import (
         Experiment,
@@ -79,15 +84,19 @@ if TYPE_CHECKING:
     from zeroshot.interchange.torch_source import to_torch_source, torch_state
     from zeroshot.pool import rank, score_iter, score_many
     from zeroshot.ranks import az_nas_rank, te_nas_rank
+    from zeroshot.report import write_report
     from zeroshot.spaces.notations import Notation, convert, notations
     from zeroshot.sweet import SweetInterval, find_sweet_interval, sweet_edges, sweetness
     from zeroshot.weights import draw_weights, from_state_dict, state_dict_map, weight_names
 
 __all__ = [
+    "Activations",
     "ArchitectureError",
     "AzExpressivity",
     "AzProgressivity",
     "AzTrainability",
+    "Benchmark",
+    "BenchmarkFileError",
     "CancelToken",
     "Cancelled",
     "Counts",
@@ -131,6 +140,7 @@ __all__ = [
     "SweetInterval",
     "SynFlow",
     "SyncFlow",
+    "Target",
     "XiGsnr",
     "Zen",
     "Zico",
@@ -142,6 +152,7 @@ __all__ = [
     "draw",
     "draw_weights",
     "errors",
+    "figures",
     "find_sweet_interval",
     "free_memory",
     "from_onnx",
@@ -154,6 +165,7 @@ __all__ = [
     "notations",
     "plan",
     "rank",
+    "read_benchmark",
     "run_experiment",
     "score",
     "score_iter",
@@ -169,25 +181,30 @@ __all__ = [
     "to_torch_source",
     "torch_state",
     "weight_names",
+    "write_report",
     "xi_gsnr",
 ]
 
 # What one score does without is imported when it is asked for: the module, or the name in it.
 _MODULES = (
+    "benchmarks",
     "cli",
     "data",
     "drawing",
     "experiments",
+    "figures",
     "interchange",
     "pool",
     "ranks",
     "reference",
+    "report",
     "scores",
     "stats",
     "sweet",
     "weights",
 )
 _NAMES = {
+    "Benchmark": "benchmarks.table",
     "Drawing": "drawing",
     "Experiment": "experiments",
     "MergeSummary": "experiments",
@@ -196,6 +213,7 @@ _NAMES = {
     "ScoreTable": "experiments",
     "Store": "experiments",
     "SweetInterval": "sweet",
+    "Target": "benchmarks.targets",
     "az_nas_rank": "ranks",
     "convert": "spaces.notations",
     "draw": "drawing",
@@ -206,6 +224,7 @@ _NAMES = {
     "from_torch": "interchange.torch_import",
     "notations": "spaces.notations",
     "rank": "pool",
+    "read_benchmark": "benchmarks.reading",
     "run_experiment": "experiments",
     "score_iter": "pool",
     "score_many": "pool",
@@ -217,6 +236,7 @@ _NAMES = {
     "to_torch_source": "interchange.torch_source",
     "torch_state": "interchange.torch_source",
     "weight_names": "weights",
+    "write_report": "report",
 }
 
 

@@ -40,6 +40,7 @@ class ScoreDict(TypedDict):
     takes_edges: bool
     extra_name: str | None
     by_tensor: bool
+    counts_nodes: bool
 
 class RunDict(TypedDict):
     value: float

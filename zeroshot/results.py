@@ -61,6 +61,7 @@ class ScoreValue:
         included; with several seeds the mean. Empty for scores that are no such sum.
     histogram : dict of str to tuple of int, or None
         For a score with `splits`: of each tensor the count in each interval, added up over seeds.
+        For `zeroshot.scores.Activations`: of each node that has any.
     noise_share : float or None
         GradSign: the share of gradients that are not zero but below rounding noise.
     parameters : dict

@@ -231,10 +231,18 @@ class Job:
             for seed in self.seeds
         ]  # fmt: skip
         counted = [(i, t["name"]) for i, t in enumerate(network.graph.tensors()) if t["counted"]]
+        nodes: list[str] = []
+        if any(CORE_SCORES[one.name]["counts_nodes"] for one in self.scores):
+            nodes = [node["name"] for node in network.graph.nodes()]
         run = self._run_fields(network.identity, hash_weights(weights))
         values = {
             one.label: self._value(
-                i, [out["runs"][i] for out in outputs], counted, run, self._sharers(i, outputs[0])
+                i,
+                [out["runs"][i] for out in outputs],
+                counted,
+                nodes,
+                run,
+                self._sharers(i, outputs[0]),
             )
             for i, one in enumerate(self.scores)
         }
@@ -378,6 +386,7 @@ class Job:
         index: int,
         runs: list[_core.RunDict],
         counted: list[tuple[int, str]],
+        nodes: list[str],
         run: dict[str, Any],
         shares_with: tuple[str, ...],
     ) -> ScoreValue:
@@ -393,7 +402,10 @@ class Job:
         tables = [r["counts"] for r in runs if r["counts"] is not None]
         if tables and tables[0].shape[1] > 1:
             total = np.sum(tables, axis=0)
-            histogram = {name: tuple(total[i].tolist()) for i, name in counted}
+            rows = counted
+            if CORE_SCORES[one.name]["counts_nodes"]:
+                rows = [(i, nodes[i]) for i in np.flatnonzero(total.any(axis=1)).tolist()]
+            histogram = {name: tuple(total[i].tolist()) for i, name in rows}
         return ScoreValue(
             label=one.label,
             name=one.name,

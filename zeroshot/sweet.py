@@ -7,7 +7,15 @@ intervals to choose from, Sweetness (Eq. 3) and Algorithm 1 of Yang et al., Neur
 
 from __future__ import annotations
 
-__all__ = ["SweetInterval", "cell_prefixes", "find_sweet_interval", "sweet_edges", "sweetness"]
+__all__ = [
+    "LayerCounts",
+    "SweetInterval",
+    "cell_prefixes",
+    "count_layers",
+    "find_sweet_interval",
+    "sweet_edges",
+    "sweetness",
+]
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -165,6 +173,108 @@ def cell_prefixes(layers: int | Sequence[str], cells: int) -> tuple[str, ...]:
     return tuple(prefixes)
 
 
+@dataclass(frozen=True, eq=False)
+class LayerCounts:
+    """Gradients of some architectures by size, layer by layer.
+
+    Attributes
+    ----------
+    archs : tuple of str
+    edges : ndarray, shape (n_intervals + 1,)
+    layers : tuple of str
+        Name prefixes of each layer's weights.
+    counts : ndarray of int64, shape (n_archs, n_layers, n_intervals)
+        Weights of each layer whose gradient lies in each interval.
+    sizes : ndarray of int64, shape (n_archs, n_layers)
+        All weights of each layer.
+    total : ndarray of int64, shape (n_archs, n_intervals)
+        Over all weights, those in no layer, too.
+    """
+
+    archs: tuple[str, ...] = field(repr=False)
+    edges: NDArray[np.float64] = field(repr=False)
+    layers: tuple[str, ...]
+    counts: NDArray[np.int64] = field(repr=False)
+    sizes: NDArray[np.int64] = field(repr=False)
+    total: NDArray[np.int64] = field(repr=False)
+
+
+@with_options
+def count_layers(
+    archs: Iterable[AnyArch],
+    x: ArrayLike,
+    y: ArrayLike,
+    *,
+    edges: Edges | ArrayLike = "paper",
+    split: int = 2,
+    layers: int | Sequence[str] = 15,
+    batch_size: int = 64,
+    progress: Any = None,
+    **options: Unpack[RunOptions],
+) -> LayerCounts:
+    """Count gradients by size in every layer of some architectures, one batch for all.
+
+    Parameters
+    ----------
+    archs, x, y, edges, split, layers, batch_size, progress, **options
+        As for `find_sweet_interval`; without `layers`, ``()``, only `total` has something in it.
+
+    Returns
+    -------
+    LayerCounts
+
+    Raises
+    ------
+    NonFiniteError
+        If an architecture meets NaN or infinity.
+
+    Examples
+    --------
+    >>> x = np.random.default_rng(0).standard_normal((8, 3, 8, 8))
+    >>> found = count_layers([1462, 9], x, np.arange(8), batch_size=8, channels=4, cells=1)
+    >>> found.counts.shape, found.sizes.shape, found.total.shape
+    ((2, 3, 23), (2, 3), (2, 23))
+    """
+    borders = sweet_edges(edges, split=split) if isinstance(edges, str) else np.asarray(edges)  # type: ignore[arg-type]
+    opts = Options(**options)
+    plain = replace(opts, canonical=False)
+    todo = list(archs)
+    if not todo:
+        raise ValueError("archs: expected at least one architecture, got none")
+    if isinstance(layers, int) and any(isinstance(arch, Graph) for arch in todo):
+        raise ValueError("layers: a Graph needs a sequence of name prefixes, one per layer")
+    prefixes = cell_prefixes(layers, opts.network_size[1] if isinstance(layers, int) else 0)
+    wanted = Sweet.over(borders, batch_size=batch_size)
+    n_intervals = len(borders) - 1
+    counts = np.zeros((len(todo), len(prefixes), n_intervals), np.int64)
+    sizes = np.zeros((len(todo), len(prefixes)), np.int64)
+    total = np.zeros((len(todo), n_intervals), np.int64)
+    names = [""] * len(todo)
+    stream = score_iter(todo, x, y, scores=wanted, on_error="raise", progress=progress, **options)
+    _, channels, height, width = as_array(x).shape
+    image_shape = (channels, height, width)
+    for position, result in stream:
+        if result.status == "nonfinite":
+            raise NonFiniteError(f"archs[{position}]: {result.reason}", result)
+        names[position] = result.arch
+        score = result.scores["sweet"]
+        table = score.histogram or {name: (int(n),) for name, n in score.layers.items()}
+        counts[position] = _by_layer(table, prefixes, n_intervals)
+        total[position] = np.sum(list(table.values()), axis=0)
+        sizes[position] = _layer_sizes(todo[position], plain, image_shape, prefixes)
+        if borders[0] <= 0:
+            total[position, 0] += score.dead_weights
+        if result.scored_as is not None:  # its own weights that are dead come to what was scored
+            live = get_space(opts.space).representative(result.arch, "network")
+            dead = sizes[position] - _layer_sizes(live, plain, image_shape, prefixes)
+            sizes[position] = _layer_sizes(result.scored_as, plain, image_shape, prefixes) + dead
+            if borders[0] <= 0:
+                counts[position, :, 0] += dead
+    return LayerCounts(
+        tuple(names), np.asarray(borders, np.float64), prefixes, counts, sizes, total
+    )
+
+
 @with_options
 def find_sweet_interval(
     archs: Iterable[AnyArch],
@@ -223,35 +333,13 @@ def find_sweet_interval(
     >>> found.n_layers, 0 <= found.lo < found.hi
     (3, True)
     """
-    borders = sweet_edges(edges, split=split) if isinstance(edges, str) else np.asarray(edges)  # type: ignore[arg-type]
     start = check_real("start", start, "a number")
-    opts = Options(**options)
-    plain = replace(opts, canonical=False)
-    todo = list(archs)
-    if not todo:
-        raise ValueError("archs: expected at least one architecture, got none")
-    if isinstance(layers, int) and any(isinstance(arch, Graph) for arch in todo):
-        raise ValueError("layers: a Graph needs a sequence of name prefixes, one per layer")
-    prefixes = cell_prefixes(layers, opts.network_size[1])
-    wanted = Sweet.over(borders, batch_size=batch_size)
-    counts: list[NDArray[np.int64]] = [np.empty(0, np.int64)] * len(todo)
-    sizes = list(counts)
-    stream = score_iter(todo, x, y, scores=wanted, on_error="raise", progress=progress, **options)
-    _, channels, height, width = as_array(x).shape
-    image_shape = (channels, height, width)
-    for position, result in stream:
-        if result.status == "nonfinite":
-            raise NonFiniteError(f"archs[{position}]: {result.reason}", result)
-        table = result.scores["sweet"].histogram or {}
-        counts[position] = _by_layer(table, prefixes, len(borders) - 1)
-        sizes[position] = _layer_sizes(todo[position], plain, image_shape, prefixes)
-        if result.scored_as is not None:  # its own weights that are dead come to what was scored
-            live = get_space(opts.space).representative(result.arch, "network")
-            dead = sizes[position] - _layer_sizes(live, plain, image_shape, prefixes)
-            sizes[position] = _layer_sizes(result.scored_as, plain, image_shape, prefixes) + dead
-            if borders[0] <= 0:
-                counts[position][:, 0] += dead
-    exact = _exact_sweetness(counts, sizes)
+    found = count_layers(
+        archs, x, y, edges=edges, split=split, layers=layers, batch_size=batch_size,
+        progress=progress, **options,
+    )  # fmt: skip
+    borders = found.edges
+    exact = _exact_sweetness(tuple(found.counts), tuple(found.sizes))
     index, best = (None, Fraction(start)) if start < 0 else (0, Fraction(start))
     for i, value_of in enumerate(exact):
         if value_of > best:
@@ -263,9 +351,9 @@ def find_sweet_interval(
         index=index,
         edges=tuple(borders.tolist()),
         sweetness=tuple(map(float, exact)),
-        counts=tuple(int(c) for c in np.sum([c.sum(axis=0) for c in counts], axis=0)),
-        n_archs=len(todo),
-        n_layers=len(prefixes),
+        counts=tuple(found.counts.sum(axis=(0, 1)).tolist()),
+        n_archs=len(found.archs),
+        n_layers=len(found.layers),
     )
 
 

@@ -18,9 +18,10 @@ static PyObject *score_dict(const zs_score *s) {
             Py_CLEAR(params);
     }
     if (!params) return NULL;
-    return Py_BuildValue("{s:s,s:N,s:i,s:N,s:z,s:N}", "name", s->name, "params", params, "min_groups", s->min_groups,
-                         "takes_edges", PyBool_FromLong(s->takes_edges), "extra_name", s->extra_name, "by_tensor",
-                         PyBool_FromLong(s->finish_tensor != NULL));
+    return Py_BuildValue("{s:s,s:N,s:i,s:N,s:z,s:N,s:N}", "name", s->name, "params", params, "min_groups",
+                         s->min_groups, "takes_edges", PyBool_FromLong(s->takes_edges), "extra_name", s->extra_name,
+                         "by_tensor", PyBool_FromLong(s->finish_tensor != NULL), "counts_nodes",
+                         PyBool_FromLong(s->counts_nodes));
 }
 
 PyObject *zs_py_list_scores(PyObject *module, PyObject *unused) {

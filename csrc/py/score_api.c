@@ -161,7 +161,7 @@ static int get_edges(call *c, Py_ssize_t i, PyObject *edges) {
     }
     r->n_edges = (int)n;
     r->edges = e;
-    npy_intp dims[2] = {c->job.graph->n_tensors, n - 1};
+    npy_intp dims[2] = {r->score->counts_nodes ? c->job.graph->n_nodes : c->job.graph->n_tensors, n - 1};
     c->run_counts[i] = (PyArrayObject *)PyArray_ZEROS(2, dims, NPY_INT64, 0);
     if (!c->run_counts[i]) return -1;
     r->counts = PyArray_DATA(c->run_counts[i]);

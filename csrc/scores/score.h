@@ -57,13 +57,13 @@ typedef struct zs_score_run {
     int pass; /* -1: none */
     int weight_set;
     zs_needs needs; /* what score->needs says of this run */
-    /* results; arrays are the caller's, one entry a tensor of the graph */
+    /* results; arrays are the caller's, one entry a tensor of the graph, but for counts of nodes */
     double value;
     double extra; /* meaning by score: `extra_name` */
     zs_result_status status;
     const char *reason;
     double *tensor_values;
-    int64_t *counts; /* [n_tensors][n_edges - 1], NULL if n_edges is 0 */
+    int64_t *counts; /* [n_tensors or n_nodes][n_edges - 1], NULL if n_edges is 0 */
 } zs_score_run;
 
 /* What `finish` sees beside the run. */
@@ -78,6 +78,7 @@ typedef struct zs_score {
     const char *const *params; /* NULL-terminated names */
     int min_groups;
     bool takes_edges;
+    bool counts_nodes; /* its counts have a row a node */
     bool keeps_signs; /* wants the rounding of direct sums where the caller leaves the algorithm open */
     bool sees_signal; /* without a weight's gradient that is not zero, its value has the status `no_signal`; where it
                          needs all parameters, it sees to that itself */

@@ -26,4 +26,5 @@
     SCORE(zen)                \
     SCORE(meco)               \
     SCORE(ntk_condition)      \
-    SCORE(grasp)
+    SCORE(grasp)              \
+    SCORE(activations)

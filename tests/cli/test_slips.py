@@ -31,7 +31,7 @@ from .common import BAD_LINE, Run, read_csv
         (["score", "9", "--scores", "xi_gsnr", "xi_gsnr"], "the label 'xi_gsnr' is used twice"),
         (["score", "9", "--xi", "much"], "argument --xi: expected a number, got 'much'"),
         (["score", "9", "--xi", "-1"], "xi: expected a positive number, got -1.0"),
-        (["score", "9", "--lo", "1e-3"], "argument --lo: belongs to sweet, but"),
+        (["score", "9", "--lo", "1e-3"], "argument --lo: belongs to sweet, activations, but"),
         (["score", "9", "--samples", "2"], "argument --samples: belongs to gradsign, knas, but"),
         (["score", "9", "--classes", "3"], "argument --classes: expected at least 4"),
         (["score", "9", "--batches", "4"], "4 batches of 8 need 32 images, small has 30"),

@@ -55,6 +55,7 @@ SCORES: dict[str, Callable[[Net, Array, Labels], Scored]] = {
     "linear_regions": lambda n, x, y: r.linear_regions(n.nodes, n.weights, x),
     "swap": lambda n, x, y: r.swap(n.nodes, n.weights, x),
     "zen": lambda n, x, y: r.zen(n.nodes, n.weights, x, noise(x)),
+    "activations": lambda n, x, y: r.activation_count(n.nodes, n.weights, x),
     "meco": lambda n, x, y: r.meco(n.nodes, n.weights, x),
     "jacob_cov": lambda n, x, y: r.jacob_cov(n.nodes, n.weights, x),
     "epe_nas": lambda n, x, y: r.epe_nas(n.nodes, n.weights, x, y),

@@ -11,6 +11,7 @@ import pytest
 import zeroshot
 from zeroshot import Graph
 from zeroshot.scores import (
+    Activations,
     AzExpressivity,
     EpeNas,
     GradSign,
@@ -37,6 +38,8 @@ ALL: tuple[Score, ...] = (
     LinearRegions(batch_size=6),
     Swap(batch_size=6, init=None),
     Meco(batch_size=6),
+    Activations(batch_size=6),
+    Activations(1e-2, 1, batch_size=6, which="conv", label="conv"),
     NtkCondition(batch_size=6),
     Zen(batch_size=3, init=None, input="data"),
     Zen(batch_size=3, init=None, input="data", bn="identity", label="zen_bare"),

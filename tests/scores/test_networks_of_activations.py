@@ -15,6 +15,7 @@ import pytest
 import zeroshot
 from zeroshot import reference as r
 from zeroshot.scores import (
+    Activations,
     AzExpressivity,
     AzProgressivity,
     AzTrainability,
@@ -169,6 +170,11 @@ SCORES: dict[str, tuple[Score, Callable[[Given], Any]]] = {
     "az_trainability": (AzTrainability(**ALL, **OWN), az_trainability),
     "gradsign": (GradSign(n_samples=ROWS), lambda g: r.gradsign(gradients(g, 1))),
     "xi_gsnr": (XiGsnr(batch_size=2, xi=1e-3), lambda g: r.xi_gsnr(gradients(g, 2), xi=1e-3)),
+    "activations": (Activations(**ALL), images(r.activation_count)),
+    "activations, conv": (
+        Activations(0.1, 1, **ALL, which="conv"),
+        images(r.activation_count, lo=0.1, hi=1, which="conv"),
+    ),
     "sweet": (Sweet(1e-3, 1e-1, **ALL), lambda g: r.sweet_count(gradients(g, ROWS), 1e-3, 1e-1)),
     "params": (Params(), count("params_weights")),
     "flops": (Flops(), count("macs")),

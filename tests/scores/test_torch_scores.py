@@ -244,6 +244,18 @@ TABLE: dict[str, Entry] = {
         size=None,
     ),
     "meco": Entry("meco", ts.meco, batch_score(reference.meco)),
+    "activations, relu": Entry(
+        "activations",
+        partial(ts.activations, which="relu", lo=0.0, hi=0.5),
+        batch_score(reference.activation_count, lo=0.0, hi=0.5),
+        parameters={"lo": 0.0, "hi": 0.5},
+    ),
+    "activations, conv": Entry(
+        "activations",
+        partial(ts.activations, which="conv", lo=0.1, hi=1.0),
+        batch_score(reference.activation_count, lo=0.1, hi=1.0, which="conv"),
+        parameters={"lo": 0.1, "hi": 1.0, "which": "conv"},
+    ),
     "az_expressivity": Entry(
         "az_expressivity",
         ts.az_expressivity,

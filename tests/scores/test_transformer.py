@@ -15,6 +15,7 @@ import zeroshot
 from zeroshot import Graph, reference
 from zeroshot.reference import Scored
 from zeroshot.scores import (
+    Activations,
     AzExpressivity,
     AzProgressivity,
     AzTrainability,
@@ -129,6 +130,7 @@ PAIRS: list[tuple[Score, Twin]] = [
     (LinearRegions(batch_size=ROWS), lambda n, w, x, y: reference.linear_regions(n, w, x)),
     (Swap(batch_size=ROWS, init=None), lambda n, w, x, y: reference.swap(n, w, x)),
     (Meco(batch_size=ROWS), lambda n, w, x, y: reference.meco(n, w, x)),
+    (Activations(batch_size=ROWS), lambda n, w, x, y: reference.activation_count(n, w, x)),
     (JacobCov(batch_size=ROWS), lambda n, w, x, y: reference.jacob_cov(n, w, x)),
     (EpeNas(batch_size=ROWS), reference.epe_nas),
     (NtkCondition(batch_size=ROWS), lambda n, w, x, y: reference.ntk_condition(n, w, x)),
@@ -157,7 +159,7 @@ PAIRS: list[tuple[Score, Twin]] = [
     (Params(over="all"), lambda n, w, x, y: reference.params_all(n, w)),
     (LiveWeights(), lambda n, w, x, y: reference.live_weights(n, w)),
 ]
-COUNTS = (GradSign, Sweet, LinearRegions, Swap, Flops, Params, LiveWeights)
+COUNTS = (Activations, GradSign, Sweet, LinearRegions, Swap, Flops, Params, LiveWeights)
 
 
 def test_every_score_is_here() -> None:

@@ -378,6 +378,19 @@ def meco(case: Case) -> Value:
     return Value(total, ROUNDING * sum(len(call.y[0]) for call in calls))
 
 
+def activations(case: Case, which: Literal["relu", "conv"], lo: float, hi: float) -> Value:
+    """Outputs with ``lo <= |y| < hi``; none of these small networks has one on a border."""
+    import torch
+    from torch import nn
+
+    kind = nn.ReLU if which == "relu" else nn.Conv2d
+    found = [m for m in case.net.modules() if isinstance(m, kind)]
+    with torch.no_grad():
+        calls = watch(found, lambda: case.net(case.batch()[0]))
+    sizes = [call.y.abs() for call in calls]
+    return Value(float(sum(int(((y >= lo) & (y < hi)).sum()) for y in sizes)))
+
+
 # ---- AZ-NAS --------------------------------------------------------------------------------------
 
 

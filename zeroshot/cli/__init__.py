@@ -16,7 +16,19 @@ import re
 import sys
 from collections.abc import Sequence
 
-from zeroshot.cli import convert, demo, draw, experiment, export, listings, rank, score, stores
+from zeroshot.cli import (
+    convert,
+    demo,
+    draw,
+    experiment,
+    export,
+    figure,
+    listings,
+    rank,
+    report,
+    score,
+    stores,
+)
 from zeroshot.cli.arguments import CliError, Parser
 from zeroshot.config import VERSION
 from zeroshot.errors import EngineError, Interrupted, StoreError
@@ -47,7 +59,19 @@ def make_parser() -> Parser:
     subparsers = parser.add_subparsers(
         title="commands", dest="command", metavar="COMMAND", required=True
     )
-    for command in (demo, score, rank, experiment, stores, export, draw, convert, listings):
+    for command in (
+        demo,
+        score,
+        rank,
+        experiment,
+        stores,
+        report,
+        figure,
+        export,
+        draw,
+        convert,
+        listings,
+    ):
         command.add(subparsers, parent)
     return parser
 

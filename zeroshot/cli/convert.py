@@ -1,4 +1,4 @@
-"""zeroshot convert: architectures in another notation, or the notations that a space has."""
+"""zeroshot convert: architectures in another notation, notations of a space, benchmark files."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ __all__ = ["add", "read_value"]
 
 import argparse
 import ast
+import contextlib
 import json
 import re
 import sys
@@ -13,7 +14,7 @@ import textwrap
 from typing import Any
 
 from zeroshot.cli.archs import explain
-from zeroshot.cli.arguments import CliError, Parser, Subparsers, add_space_argument
+from zeroshot.cli.arguments import CliError, Parser, Subparsers, add_space_argument, integer
 from zeroshot.errors import ArchitectureError
 from zeroshot.spaces import notations
 
@@ -25,19 +26,30 @@ examples:
   zeroshot convert DARTS_V2 --space darts --to compact
   zeroshot convert DARTS_V2 --space darts --to nasbench301:config
   zeroshot convert - --space nasbench101 --to hash < modules.txt
+  zeroshot convert NATS-tss-v1_0-3ffb9-simple nats.parquet
+  zeroshot convert nasbench_only108.tfrecord nasbench101.csv.gz
 
-What is not text is read and written as JSON."""
+With two arguments of which the second ends in .csv, .csv.gz or .parquet, the first one is a
+benchmark file, which is read once and written as a table; zeroshot.read_benchmark says which. What
+is not text is read and written as JSON."""
+
+
+_TABLES = (".csv", ".csv.gz", ".parquet")
 
 
 def add(subparsers: Subparsers, parent: Parser) -> None:
     """Add the command."""
-    about = "write architectures in another notation; without ARCH, list the notations"
+    about = (
+        "write architectures in another notation, or a benchmark file as a table; without ARCH, "
+        "list the notations"
+    )
     parser = subparsers.add_parser(
         "convert", parents=[parent], help=about, description=about, epilog=_EXAMPLES
     )
     parser.add_argument(
-        "archs", metavar="ARCH", nargs="*", help="in any notation; - reads lines of standard input"
-    )
+        "archs", metavar="ARCH", nargs="*",
+        help="in any notation; - reads lines of standard input; or FILE OUT",
+    )  # fmt: skip
     add_space_argument(parser)
     parser.add_argument(
         "--from", dest="notation", metavar="NOTATION",
@@ -46,10 +58,30 @@ def add(subparsers: Subparsers, parent: Parser) -> None:
     parser.add_argument(
         "--to", metavar="NOTATION", help="or SPACE, or SPACE:NOTATION (default: text)"
     )
-    parser.set_defaults(run=run)
+    parser.add_argument(
+        "--format", metavar="FORMAT", help="of a benchmark file (default: what its content is)"
+    )
+    parser.add_argument(
+        "--max-bytes", type=integer(1), metavar="N",
+        help="of a benchmark file, the most that is read after inflating",
+    )  # fmt: skip
+    parser.add_argument(
+        "--progress", action=argparse.BooleanOptionalAction,
+        help="of a benchmark file, on standard error (default: if that is a terminal)",
+    )  # fmt: skip
+    parser.set_defaults(run=run, space=None)
 
 
 def run(args: argparse.Namespace) -> int:
+    if len(args.archs) == 2 and args.archs[1].endswith(_TABLES):
+        path, out = args.archs
+        _convert_file(path, out, args)
+        return 0
+    args.space = args.space or "nasbench201"
+    if args.format is not None or args.max_bytes is not None:
+        raise CliError(
+            "--format, --max-bytes: expected FILE OUT, where OUT ends in .csv, .csv.gz or .parquet"
+        )
     if not args.archs:
         if args.to is not None or args.notation is not None:
             raise CliError("ARCH: expected at least one architecture, got none")
@@ -63,6 +95,45 @@ def run(args: argparse.Namespace) -> int:
             if written.strip():
                 _convert(written.strip(), f"standard input, line {line}", args)
     return 0
+
+
+def _convert_file(path: str, out: str, args: argparse.Namespace) -> None:
+    """Read a benchmark file and write it as a table."""
+    if args.to is not None or args.notation is not None:
+        raise CliError("--from, --to: expected architectures, got a benchmark file")
+    from zeroshot.benchmarks.reading import MAX_BYTES, read_benchmark
+    from zeroshot.benchmarks.writing import check_path
+
+    check_path(out)  # before an hour of reading
+    shown = sys.stderr.isatty() if args.progress is None else args.progress
+    with _Progress() if shown else contextlib.nullcontext() as progress:
+        benchmark = read_benchmark(
+            path,
+            format=args.format,
+            space=args.space,
+            max_bytes=args.max_bytes or MAX_BYTES,
+            progress=progress,
+        )
+    benchmark.save(out)
+    print(f"{benchmark}; sha256 {benchmark.sha256}", file=sys.stderr)
+
+
+class _Progress:
+    """A line on standard error with the share that was read."""
+
+    def __enter__(self) -> _Progress:
+        self.shown = -1
+        return self
+
+    def __call__(self, done: int, total: int) -> None:
+        share = 1000 * done // max(total, 1)
+        if share != self.shown:
+            self.shown = share
+            print(f"\rread {share / 10:.1f} %", end="", file=sys.stderr, flush=True)
+
+    def __exit__(self, *_: object) -> None:
+        if self.shown >= 0:
+            print(file=sys.stderr)
 
 
 def _convert(text: str, where: str, args: argparse.Namespace) -> None:

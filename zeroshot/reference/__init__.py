@@ -17,6 +17,8 @@ Examples
 
 from . import ops, pointwise, tangents, token_ops, token_tangents
 from .activations import (
+    activation_count,
+    activation_sizes,
     agreement,
     linear_regions,
     meco,
@@ -134,6 +136,8 @@ __all__ = [
     "Problem",
     "Scored",
     "SweetInterval",
+    "activation_count",
+    "activation_sizes",
     "agreement",
     "average_ranks",
     "az_expressivity",

@@ -19,6 +19,8 @@ from .passes import Forward, batch_statistics, forward
 from .pointwise import ACTIVATIONS
 
 __all__ = [
+    "activation_count",
+    "activation_sizes",
     "agreement",
     "linear_regions",
     "meco",
@@ -274,3 +276,51 @@ def meco(nodes: Sequence[Node], weights: Mapping[str, ArrayLike], x: ArrayLike) 
     if not all(np.isfinite(image).all() for image in images):
         return NOT_FINITE
     return Scored(float(sum(meco_of_output(image) for image in images)))
+
+
+# ---- sizes ---------------------------------------------------------------------------------------
+
+
+def activation_sizes(
+    nodes: Sequence[Node],
+    weights: Mapping[str, ArrayLike],
+    x: ArrayLike,
+    edges: ArrayLike,
+    *,
+    which: Literal["relu", "conv"] = "relu",
+) -> dict[str, NDArray[np.int64]]:
+    """Number of values of each size that nodes put out (Sweetimator, Yang et al., 2023, Fig. 11).
+
+    For every interval ``edges[i] <= |y| < edges[i + 1]``, by name of the node: outputs of all
+    activation functions ("relu") or of all convolutions before their batch norm ("conv").
+    """
+    if which not in ("relu", "conv"):
+        raise ValueError(f"which: expected 'relu' or 'conv', got {which!r}")
+    ops = ("conv2d",) if which == "conv" else ("relu", *ACTIVATIONS)
+    passed = forward(nodes, weights, x)
+    borders = np.asarray(edges, dtype=np.float64)
+    found = {}
+    for node in nodes:
+        if node["op"] in ops:
+            size = np.abs(passed.outputs[node["id"]])
+            at_least = np.array([np.count_nonzero(size >= edge) for edge in borders], np.int64)
+            found[node["name"]] = at_least[:-1] - at_least[1:]
+    return found
+
+
+def activation_count(
+    nodes: Sequence[Node],
+    weights: Mapping[str, ArrayLike],
+    x: ArrayLike,
+    lo: float = 0.0,
+    hi: float = np.inf,
+    *,
+    which: Literal["relu", "conv"] = "relu",
+) -> Scored:
+    """`activation_sizes` of one interval, over all nodes; with a value not finite, no count."""
+    counts = activation_sizes(nodes, weights, x, [lo, hi], which=which)
+    passed = forward(nodes, weights, x)
+    looked_at = [passed.outputs[node["id"]] for node in nodes if node["name"] in counts]
+    if not all(np.isfinite(y).all() for y in [*looked_at, passed.logits]):
+        return NOT_FINITE
+    return Scored(float(sum(int(c[0]) for c in counts.values())))

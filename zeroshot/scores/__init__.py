@@ -15,6 +15,7 @@ __all__ = [
     "LOSSES",
     "SCORES",
     "VARIANTS",
+    "Activations",
     "AzExpressivity",
     "AzProgressivity",
     "AzTrainability",
@@ -57,6 +58,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any, TypeAlias
 
+from zeroshot.scores.activations import Activations
 from zeroshot.scores.az_nas import AzExpressivity, AzProgressivity, AzTrainability
 from zeroshot.scores.base import LOSSES, Grouping, Input, Loss, Score
 from zeroshot.scores.epe_nas import EpeNas
@@ -112,6 +114,7 @@ _ALL: tuple[type[Score], ...] = (
     Meco,
     NtkCondition,
     Grasp,
+    Activations,
 )
 
 SCORES: dict[str, type[Score]] = {score.name: score for score in _ALL}

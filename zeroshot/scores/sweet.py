@@ -5,18 +5,16 @@ from __future__ import annotations
 __all__ = ["Sweet"]
 
 from dataclasses import KW_ONLY, dataclass
-from itertools import pairwise
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from zeroshot.inputs import check_real
-from zeroshot.scores.base import OneBatch
+from zeroshot.scores.intervals import Intervals
 
 
 @dataclass(frozen=True)
-class Sweet(OneBatch):
+class Sweet(Intervals):
     """Number of weights whose gradient lies in an interval (Yang et al., Sweetimator, Eq. 1).
 
     ``#{j : lo <= |g_j| < hi}`` for the gradients g of the mean cross-entropy of one batch.
@@ -52,20 +50,6 @@ class Sweet(OneBatch):
     splits: tuple[float, ...] = ()
     label: str = "sweet"
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "splits", tuple(float(s) for s in self.splits))
-        borders = [
-            check_real(name, value, "a number >= 0")
-            for name, value in (
-                ("lo", self.lo),
-                *((f"splits[{i}]", s) for i, s in enumerate(self.splits)),
-                ("hi", self.hi),
-            )
-        ]
-        if borders[0] < 0 or any(a >= b for a, b in pairwise(borders)):
-            raise ValueError(f"lo, splits, hi: expected 0 <= lo < ... < hi, got {borders}")
-        super().__post_init__()
-
     @classmethod
     def over(cls, edges: ArrayLike, *, batch_size: int = 64, label: str = "sweet") -> Sweet:
         """The score over all intervals between increasing `edges`, with a histogram.
@@ -77,15 +61,6 @@ class Sweet(OneBatch):
         """
         lo, *splits, hi = np.asarray(edges, dtype=np.float64).tolist()
         return cls(lo, hi, splits=tuple(splits), batch_size=batch_size, label=label)
-
-    def parameters(self) -> dict[str, Any]:
-        return {"lo": float(self.lo), "hi": float(self.hi), "splits": list(self.splits)}
-
-    def core_params(self) -> tuple[float, ...]:
-        return ()
-
-    def core_edges(self) -> NDArray[np.float64]:
-        return np.array([self.lo, *self.splits, self.hi], dtype=np.float64)
 
     @property
     def counts_dead(self) -> bool:
