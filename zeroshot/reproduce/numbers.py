@@ -59,10 +59,11 @@ def _all_rows() -> tuple[PublishedRow, ...]:
     def number(field: str) -> float | None:
         return float(field) if field else None
 
-    return tuple(
-        PublishedRow(**{**row, "value": number(row["value"]), "std": number(row["std"])})
-        for row in csv.DictReader(text.splitlines())
-    )
+    rows = []
+    for row in csv.DictReader(text.splitlines()):
+        value, std = number(row.pop("value")), number(row.pop("std"))
+        rows.append(PublishedRow(value=value, std=std, **row))
+    return tuple(rows)
 
 
 def published(paper: str | None = None, table: str | int | None = None) -> tuple[PublishedRow, ...]:

@@ -144,49 +144,100 @@ def _grid() -> tuple[PublishedRow, ...]:
 
 # --- the tables ---------------------------------------------------------------------------------
 
-_ALL_BATCHES = "batches are disjoint; those of the released code are drawn afresh and may overlap"
+_BATCHES = "batches are disjoint; those of the released code are drawn afresh and may overlap"
 _READING = "variants 2 and 4 leave out weights whose variance is 0; the papers say nothing of them"
 _MEANS = {
     "mean of seeds": ("seed=0", "seed=1", "seed=2"),
     "mean of initialisations": ("orthogonal", "xavier", "kaiming"),
 }
 _INIT_NOTE = "which Xavier and Kaiming is not said; here both are uniform, fan-in"
+_DISJOINT = (_BATCHES,)
 _SELECTED = "runs draw from the architectures that were scored, in place of all 15,625"
 
-# fmt: off
 RECIPES: Final[tuple[Recipe, ...]] = (
-    Recipe("xi-gsnr/table1", "NAS-Bench-201: Spearman and Kendall", forms=_ranking(64), notes=(_ALL_BATCHES,)),
+    Recipe(
+        "xi-gsnr/table1", "NAS-Bench-201: Spearman and Kendall", forms=_ranking(64), notes=_DISJOINT
+    ),
     Recipe("xi-gsnr/table2", "NAS-Bench-101: Spearman and Kendall", forms=_ranking(64)),
-    Recipe("xi-gsnr/table3", "NDS: Spearman and Kendall", forms=_ranking(64), notes=(_ALL_BATCHES,)),
+    Recipe("xi-gsnr/table3", "NDS: Spearman and Kendall", forms=_ranking(64), notes=_DISJOINT),
     Recipe("xi-gsnr/table4", "pruning search in NAS-Bench-201", "search"),
     Recipe("xi-gsnr/table5", "pruning search in DARTS, trained", "search"),
     Recipe("xi-gsnr/table6", "evolution in ProxylessNAS, trained on ImageNet", "search"),
     Recipe("xi-gsnr/table7", "evolution in BurgerFormer, trained on ImageNet", "search"),
     Recipe("xi-gsnr/table8", "object detection on COCO", "training"),
-    Recipe("xi-gsnr/table9", "variants of GSNR on ImageNet16-120", forms=_variant, notes=(_READING, _ALL_BATCHES)),
-    Recipe("xi-gsnr/table10", "precision at the top 5 % and 10 %", forms=_ranking(64), notes=(_ALL_BATCHES,)),
-    Recipe("xi-gsnr/table11", "seeds and initialisations: Kendall", forms=_initialisation, means=_MEANS, notes=(_INIT_NOTE, _ALL_BATCHES)),
-    Recipe("xi-gsnr/table12", "variants of GSNR on CIFAR-10 and CIFAR-100 (supplement)", forms=_variant, notes=(_READING, _ALL_BATCHES)),
-    Recipe("xi-gsnr/figure3", "ablation of batch, N and xi", forms=_xi_ablation, rows=_grid(), notes=(_ALL_BATCHES,)),
-    Recipe("xi-gsnr/figure4", "NAS-Bench-201: Spearman and Kendall (supplement)", forms=_ranking(64), notes=(_ALL_BATCHES,)),
+    Recipe(
+        "xi-gsnr/table9",
+        "variants of GSNR on ImageNet16-120",
+        forms=_variant,
+        notes=(_READING, _BATCHES),
+    ),
+    Recipe(
+        "xi-gsnr/table10", "precision at the top 5 % and 10 %", forms=_ranking(64), notes=_DISJOINT
+    ),
+    Recipe(
+        "xi-gsnr/table11",
+        "seeds and initialisations: Kendall",
+        forms=_initialisation,
+        means=_MEANS,
+        notes=(_INIT_NOTE, _BATCHES),
+    ),
+    Recipe(
+        "xi-gsnr/table12",
+        "variants of GSNR on CIFAR-10 and CIFAR-100 (supplement)",
+        forms=_variant,
+        notes=(_READING, _BATCHES),
+    ),
+    Recipe(
+        "xi-gsnr/figure3",
+        "ablation of batch, N and xi",
+        forms=_xi_ablation,
+        rows=_grid(),
+        notes=_DISJOINT,
+    ),
+    Recipe(
+        "xi-gsnr/figure4",
+        "NAS-Bench-201: Spearman and Kendall (supplement)",
+        forms=_ranking(64),
+        notes=_DISJOINT,
+    ),
     Recipe("sweetimator/table1", "NAS-Bench-101, 201, 301: Spearman", forms=_ranking(64)),
     Recipe("sweetimator/table2", "NDS: Kendall", forms=_ranking(128)),
-    Recipe("sweetimator/table3", "architecture selection in NAS-Bench-201 (the assisted searches below it are searches)", "selection", _selection, notes=(_SELECTED,)),
+    Recipe(
+        "sweetimator/table3",
+        "architecture selection in NAS-Bench-201 (its lower half are searches)",
+        "selection",
+        _selection,
+        notes=(_SELECTED,),
+    ),
     Recipe("sweetimator/table4", "evolution in DARTS, trained", "search"),
-    Recipe("sweetimator/table5", "ablation of batch, number of architectures, split: Spearman", forms=_sweet_ablation),
+    Recipe(
+        "sweetimator/table5",
+        "ablation of batch, number of architectures, split: Spearman",
+        forms=_sweet_ablation,
+    ),
     Recipe("sweetimator/table6", "beside trained estimators: Kendall", forms=_ranking(128)),
-    Recipe("sweetimator/table7", "NAS-Bench-NLP and NAS-Bench-ASR: Spearman", forms=lambda row: (), notes=("these spaces are not in the package",)),
+    Recipe(
+        "sweetimator/table7",
+        "NAS-Bench-NLP and NAS-Bench-ASR: Spearman",
+        forms=lambda row: (),
+        notes=("these spaces are not in the package",),
+    ),
     Recipe("gradsign/table1", "a summary of methods, in words", "other"),
     Recipe("gradsign/table2", "NAS-Bench-101: Spearman", forms=_ranking(64)),
     Recipe("gradsign/table3", "NAS-Bench-201: Spearman", forms=_ranking(64)),
     Recipe("gradsign/table4", "NDS: Kendall", forms=_ranking(128)),
-    Recipe("gradsign/table5", "architecture selection in NAS-Bench-201", "selection", _selection, notes=(_SELECTED,)),
+    Recipe(
+        "gradsign/table5",
+        "architecture selection in NAS-Bench-201",
+        "selection",
+        _selection,
+        notes=(_SELECTED,),
+    ),
     Recipe("gradsign/table6", "assisted searches in NAS-Bench-201", "search"),
     Recipe("gradsign/table7", "beside trained predictors: Kendall", forms=_ranking(64)),
     Recipe("gradsign/table8", "NAS-Bench-201 and its later release: Spearman", forms=_ranking(64)),
     Recipe("gradsign/table9", "assisted searches in NATS-Bench", "search"),
 )
-# fmt: on
 
 
 def find_recipe(name: str) -> Recipe:
