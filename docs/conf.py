@@ -34,6 +34,7 @@ nitpicky = True
 default_role = "py:obj"
 nitpick_ignore_regex = [("py:obj", r"(?!zeroshot\.).*"), ("py:class", r"(?!zeroshot\.).*")]
 
+suppress_warnings = ["toc.empty_glob"]  # pages that may be there (index.md)
 myst_enable_extensions = ["dollarmath"]
 myst_heading_anchors = 3
 

@@ -74,9 +74,8 @@ def _group(value: Any) -> str:
 
 def _page(name: str, module: ModuleType, names: list[str], *, package: bool = False) -> str:
     title = f"zeroshot.{name}" if package else name
-    parts = [heading(title), first_line(module) + "\n"]
+    parts = [heading(title), f".. py:module:: zeroshot.{name}\n", first_line(module) + "\n"]
     if package:
-        parts.insert(1, f".. py:module:: zeroshot.{name}\n")
         parts.append(module_text(module.__doc__ or ""))
     constants = []
     for path in names:
