@@ -18,7 +18,7 @@ HEAVY = [
     "json", "logging", "lzma", "matplotlib", "multiprocessing", "pathlib", "random", "scipy",
     "sklearn", "statistics", "subprocess", "torch", "tqdm", "unittest", "urllib.parse", "zipfile",
     "hashlib", "numpy.random", "zeroshot.cli", "zeroshot.data", "zeroshot.drawing",
-    "zeroshot.pool", "zeroshot.reference", "zeroshot.sweet",
+    "zeroshot.experiments", "sqlite3", "zeroshot.pool", "zeroshot.reference", "zeroshot.sweet",
 ]  # fmt: skip
 LATE = {"hashlib", "json"}  # what a result's keys are made with
 SCORE = """

@@ -152,6 +152,12 @@ class Job:
                 raise ValueError("seeds: expected at least one seed, got none")
         return cls(data, made, options, checked, tuple(s.grouping(data.n_rows) for s in made))
 
+    def part(self, indices: tuple[int, ...], seeds: tuple[int, ...]) -> Job:
+        """The same with some of the scores, and other seeds."""
+        scores = tuple(self.scores[i] for i in indices)
+        groupings = tuple(self.groupings[i] for i in indices)
+        return replace(self, scores=scores, groupings=groupings, seeds=seeds)
+
     def run(
         self, arch: AnyArch, *, n_threads: int, workspace: _core.Workspace | None = None
     ) -> ScoreResult:

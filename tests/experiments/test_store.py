@@ -234,10 +234,32 @@ def test_a_missing_store_is_not_made_unless_asked(tmp_path: Path) -> None:
 
 
 def test_an_empty_file_becomes_a_store(tmp_path: Path) -> None:
-    path = tmp_path / "a.sqlite"
-    path.touch()
-    with Store(path) as store:
-        assert len(store) == 0
+    empty, killed = tmp_path / "a.sqlite", tmp_path / "b.sqlite"
+    empty.touch()
+    file = sqlite3.connect(killed)  # as far as somebody came who was killed while making it
+    file.execute("PRAGMA journal_mode=WAL")
+    file.close()
+    assert killed.stat().st_size > 0
+    for path in (empty, killed):
+        with Store(path) as store:
+            assert len(store) == 0
+
+
+def test_what_cannot_be_written_leaves_no_part(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.add(scored())
+    store.to_csv(tmp_path / "a.csv")
+    before = (tmp_path / "a.csv").read_text()
+
+    def fail(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("zeroshot.experiments.export.lines", fail)
+    with pytest.raises(OSError, match="No space left"):
+        store.to_csv(tmp_path / "a.csv")
+    assert (tmp_path / "a.csv").read_text() == before
+    assert not list(tmp_path.glob("*.part"))
 
 
 def test_a_second_writer_is_refused_at_once_and_readers_are_not(store: Store) -> None:

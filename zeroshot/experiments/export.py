@@ -10,6 +10,7 @@ import math
 import os
 import sqlite3
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -79,15 +80,13 @@ def to_csv(
     timing: bool,
 ) -> int:
     """See `Store.to_csv`. Numbers are the shortest texts that read back as the same."""
-    part = _part(path)
     count = 0
-    with open(part, "w", encoding="utf-8", newline="") as out:
+    with _replacing(path) as part, open(part, "w", encoding="utf-8", newline="") as out:
         writer = csv.writer(out, lineterminator="\n")
         writer.writerow(_columns(timing))
         for line in lines(file, experiments, timing):
             writer.writerow(line)
             count += 1
-    os.replace(part, path)
     return count
 
 
@@ -118,17 +117,15 @@ def to_parquet(
             for name in names
         ]
     )
-    part = _part(path)
     count = 0
     source = lines(file, experiments, timing)
-    with parquet.ParquetWriter(part, schema) as writer:
+    with _replacing(path) as part, parquet.ParquetWriter(part, schema) as writer:
         while some := list(islice(source, _BATCH)):
             columns = list(zip(*some, strict=True))
             writer.write_table(
                 pyarrow.table(dict(zip(names, map(list, columns), strict=True)), schema=schema)
             )
             count += len(some)
-    os.replace(part, path)
     return count
 
 
@@ -146,7 +143,14 @@ def to_frame(
     return frame.astype({"dead_weights": "Int64"})
 
 
-def _part(path: str | os.PathLike[str]) -> Path:
-    """Where a file is written before it takes its name."""
+@contextmanager
+def _replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Where a file is written before it takes its name; it goes where it is not finished."""
     path = Path(path)
-    return path.with_name(path.name + ".part")
+    part = path.with_name(path.name + ".part")
+    try:
+        yield part
+        os.replace(part, path)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise

@@ -36,14 +36,14 @@ class Line:
     def __init__(self) -> None:
         self._start = -1.0  # of the first that is told
         self._last = -1e9
-        self._known = 0
+        self._told = -1
         self._terminal = sys.stderr.isatty()
 
     def text(self, done: int, total: int, computed: int) -> str:
         """What it says; the rate is that of what this run has computed."""
         seconds = time.monotonic() - self._start
         rate = computed / seconds if seconds > 0 else 0.0
-        left = clock((total - done) / rate) if rate > 0 else "?"
+        left = clock((total - done) / rate) if rate > 0 else "0:00:00" if done == total else "?"
         share = 100 * done / total if total else 100.0
         return f"{done}/{total} values ({share:.1f} %), {rate:.3g}/s, {left} left"
 
@@ -52,9 +52,9 @@ class Line:
         if self._start < 0:
             self._start = now
         wait = _TERMINAL_SECONDS if self._terminal else _FILE_SECONDS
-        if done < total and now - self._last < wait:
+        if done == self._told or (done < total and now - self._last < wait):
             return
-        self._last = now
+        self._last, self._told = now, done
         text = self.text(done, total, computed)
         if self._terminal:
             print(f"\r{text:<79}", end="", file=sys.stderr, flush=True)

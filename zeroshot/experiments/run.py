@@ -14,18 +14,18 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Executor, Future, wait
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple
 
 from numpy.typing import ArrayLike
 
-from zeroshot.errors import Cancelled, Interrupted
+from zeroshot.errors import Cancelled, Interrupted, StoreError
 from zeroshot.experiments.experiment import Experiment
 from zeroshot.experiments.lanes import Lane, Lanes, make_lanes
 from zeroshot.experiments.progress import Progress, tell_with
 from zeroshot.experiments.rows import ValueRow, value_rows
-from zeroshot.experiments.store import AskedRow, Store, add_experiment, insert
+from zeroshot.experiments.store import FAILURES, AskedRow, Store, add_experiment, insert
 from zeroshot.experiments.tasks import Chunk, Context, Task
 from zeroshot.inputs import check_int
 from zeroshot.options import usable_cpus
@@ -39,6 +39,7 @@ _COMMIT_SECONDS = 1.0
 _GROWTH = 4  # of a chunk, from one to the next
 _MAX_CHUNK = 1024
 _STOP_SECONDS = 5.0
+_MAX_DEATHS = 50
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ class RunSummary:
     n_computed : int
         Those that came with this run; with ``canonical`` equal architectures share them.
     n_failed, n_crashed : int
-        Of `n_computed`: those that stand for a failure.
+        Of both: those that stand for a failure.
     seconds : float
     complete : bool
         Whether all values are in the store.
@@ -241,6 +242,24 @@ def _part_of(arch: str, n_parts: int) -> int:
 # --- doing it ----------------------------------------------------------------------------------
 
 
+@dataclass(eq=False)
+class _State:
+    """A lane, what it has to do, and what it has to do alone since a worker died over it."""
+
+    lane: Lane
+    n_pending: int = 0
+    suspects: deque[Task] = field(default_factory=deque)
+    broken: bool = False
+
+
+class _Handed(NamedTuple):
+    """Tasks that a lane was given."""
+
+    state: _State
+    tasks: list[Task]
+    alone: bool
+
+
 class _Run:
     """Plans ahead, keeps the lanes busy, commits; all in the thread that called."""
 
@@ -259,7 +278,9 @@ class _Run:
         self.ready: deque[Task] = deque()
         self.planned = False  # to the end
         self.n_left = len(work.groups) * len(work.job.seeds)  # tasks, at most
-        self.pending: dict[Future[Chunk], tuple[Lane, list[Task]]] = {}
+        self.states = [_State(lane) for lane in lanes.lanes]
+        self.pending: dict[Future[Chunk], _Handed] = {}  # in the order of their submission
+        self.n_deaths = 0  # of workers, one after the other
         self.seconds_of_task = 0.0
         self.chunk = 1
         self.asked: list[AskedRow] = []
@@ -276,16 +297,20 @@ class _Run:
             try:
                 while True:
                     self._fill()
-                    if not self.pending and not self.ready and self.planned:
+                    if self._is_complete():
                         break
                     self._wait()
                     self._stop_if_asked()
                     if time.monotonic() - self.committed > _COMMIT_SECONDS:
                         self._commit()
-            except BaseException as error:
+            except StoreError:
+                raise
+            except (Interrupted, Cancelled):
+                pass
+            except BaseException:
                 self.lanes.stop()
-                if not isinstance(error, Interrupted | Cancelled):
-                    raise
+                self._commit()
+                raise
             self._commit()
             summary = self._summary()
             if self.signal is not None and not summary.complete:
@@ -323,8 +348,14 @@ class _Run:
                     for seed, key in zip(job.seeds, keys[arch][label], strict=True)
                 ]
             every = [key for of in keys.values() for some_ in of.values() for key in some_]
-            missing = self.store.missing(every, retry_failed=self.retry_failed)
-            self.n_found += sum(key not in missing for key in every)
+            found = self.store.statuses(every)
+            if self.retry_failed:
+                found = {key: status for key, status in found.items() if status not in FAILURES}
+            statuses = [found[key] for key in every if key in found]
+            self.n_found += len(statuses)
+            self.n_failed += statuses.count("failed")
+            self.n_crashed += statuses.count("crashed")
+            missing = set(every) - found.keys()
             self.waiting.update(bytes.fromhex(key) for key in every if key in missing)
             tasks = []
             for group in some:
@@ -342,19 +373,34 @@ class _Run:
             yield tasks
 
     def _fill(self) -> None:
-        for lane in self.lanes.lanes:
-            busy = sum(of is lane for of, _ in self.pending.values())
-            while busy < 2 * lane.width and (tasks := self._next(lane)):
-                self.pending[lane.submit(tasks)] = (lane, tasks)
-                busy += 1
+        for state in self.states:
+            if state.broken:
+                continue
+            while state.suspects or state.n_pending < 2 * state.lane.width:
+                alone = bool(state.suspects)
+                if alone and state.n_pending:
+                    break
+                tasks = [state.suspects.popleft()] if alone else self._next()
+                if not tasks:
+                    break
+                try:
+                    future = state.lane.submit(tasks)
+                except state.lane.deaths as error:  # between two chunks
+                    (state.suspects if alone else self.ready).extendleft(reversed(tasks))
+                    self._count_death(error)
+                    state.broken = True
+                    self._mend(state)
+                    break
+                self.pending[future] = _Handed(state, tasks, alone)
+                state.n_pending += 1
 
-    def _next(self, lane: Lane) -> list[Task]:
+    def _next(self) -> list[Task]:
         """Tasks for a chunk; fewer near the end, so that all workers end together."""
         if not self.ready and not self.planned:
             self._look_ahead()
         size = self.chunk
         if self.planned:
-            width = sum(lane.width for lane in self.lanes.lanes)
+            width = sum(state.lane.width for state in self.states)
             size = min(size, max(1, math.ceil(len(self.ready) / (2 * width))))
         while len(self.ready) < size and not self.planned:
             self._look_ahead()
@@ -371,14 +417,59 @@ class _Run:
 
     def _wait(self) -> None:
         done, _ = wait(self.pending, timeout=_WAKE_SECONDS, return_when=FIRST_COMPLETED)
-        for future in done:
-            _, tasks = self.pending.pop(future)
-            chunk = future.result()
-            self._take(chunk.results)
-            self._measure(chunk)
-            self.ready.extendleft(reversed(tasks[chunk.n_tasks :]))
-        if done:
-            self._tell()
+        if not done:
+            return
+        for future in [future for future in self.pending if future in done]:
+            handed = self.pending.pop(future)
+            state = handed.state
+            state.n_pending -= 1
+            try:
+                chunk = future.result()
+            except state.lane.deaths as error:
+                self._died(handed, error)
+            else:
+                self.n_deaths = 0
+                self._take(chunk.results)
+                self._measure(chunk)
+                self.ready.extendleft(reversed(handed.tasks[chunk.n_tasks :]))
+            self._mend(state)
+        self._tell()
+
+    def _died(self, handed: _Handed, error: BaseException) -> None:
+        """A worker died over some tasks: each is tried once more, alone; the second time it is
+        given up."""
+        state = handed.state
+        if handed.alone:
+            (task,) = handed.tasks
+            reason = f"the worker that scored it died, twice ({type(error).__name__})"
+            job = self.work.job
+            for member in task.members:
+                for i, one in enumerate(job.scores):
+                    if one.label in task.labels:
+                        alone = job.part((i,), (task.seed,))
+                        self._take([alone.failed(member, reason, "crashed")])
+        elif state.broken and state.lane.in_order:  # it was waiting for another that died
+            self.ready.extendleft(reversed(handed.tasks))
+        else:
+            state.suspects.extend(handed.tasks)
+        if not state.broken:
+            self._count_death(error)
+        state.broken = True
+
+    def _count_death(self, error: BaseException) -> None:
+        self.n_deaths += 1
+        if self.n_deaths > _MAX_DEATHS:
+            raise RuntimeError(
+                f"{self.n_deaths} workers died one after the other, the last with {error!r}; what "
+                "was finished is in the store"
+            ) from error
+
+    @staticmethod
+    def _mend(state: _State) -> None:
+        """Once nothing is left of what broke with a lane."""
+        if state.broken and state.n_pending == 0:
+            state.lane.mend()
+            state.broken = False
 
     def _take(self, results: Sequence[ScoreResult]) -> None:
         for result in results:
@@ -421,8 +512,12 @@ class _Run:
             n_failed=self.n_failed,
             n_crashed=self.n_crashed,
             seconds=time.monotonic() - self.start,
-            complete=self.planned and not self.ready and not self.pending,
+            complete=self._is_complete(),
         )
+
+    def _is_complete(self) -> bool:
+        suspects = any(state.suspects for state in self.states)
+        return self.planned and not (self.ready or self.pending or suspects)
 
     # --- being stopped -------------------------------------------------------------------------
 
@@ -456,12 +551,11 @@ class _Run:
         if self.signal is None and (token is None or not token.cancelled):
             return
         self.lanes.stop()
-        for future in list(self.pending):
-            if future.cancel():
-                self.ready.extend(self.pending.pop(future)[1])
+        for future in [future for future in self.pending if future.cancel()]:
+            self.ready.extend(self.pending.pop(future).tasks)
         done, _ = wait(self.pending, timeout=_STOP_SECONDS)
         for future in done:
-            _, tasks = self.pending.pop(future)
+            tasks = self.pending.pop(future).tasks
             try:
                 chunk = future.result()
             except (Exception, CancelledError):

@@ -7,7 +7,7 @@ dies; readers need none. WAL needs shared memory and so one machine: no network 
 
 from __future__ import annotations
 
-__all__ = ["VERSION", "connect", "lock", "store_errors"]
+__all__ = ["VERSION", "connect", "create", "is_blank", "lock", "store_errors"]
 
 import fcntl
 import os
@@ -120,8 +120,22 @@ def connect(path: Path) -> sqlite3.Connection:
     return connection
 
 
+def is_blank(path: Path) -> bool:
+    """Whether there is nothing in the file: it is missing or empty, or whoever made it was killed
+    before it had a table."""
+    if not path.exists() or path.stat().st_size == 0:
+        return True
+    connection = sqlite3.connect(path, timeout=10, isolation_level=None)
+    try:
+        return _is_empty(connection)
+    except sqlite3.Error:  # `connect` says what it is
+        return False
+    finally:
+        connection.close()
+
+
 def create(path: Path) -> None:
-    """Make `path` a store, if it is missing or empty; the caller holds the lock."""
+    """Make a blank `path` a store; the caller holds the lock."""
     with store_errors(path):
         connection = sqlite3.connect(path, timeout=10, isolation_level=None)
         try:
@@ -150,7 +164,7 @@ def _pragma(connection: sqlite3.Connection, name: str) -> int:
 
 def _check(connection: sqlite3.Connection, path: Path) -> None:
     if _pragma(connection, "application_id") != APPLICATION_ID:
-        what = "an empty file" if _is_empty(connection) else "an SQLite file of another program"
+        what = "empty" if _is_empty(connection) else "an SQLite file of another program"
         raise StoreError(f"store {path}: it is {what}, no zeroshot store")
     version = _pragma(connection, "user_version")
     if version != VERSION:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["AskedRow", "ExperimentInfo", "MergeSummary", "Store"]
+__all__ = ["FAILURES", "AskedRow", "ExperimentInfo", "MergeSummary", "Store"]
 
 import json
 import os
@@ -21,10 +21,12 @@ from zeroshot.experiments.merge import MergeSummary, merge_files
 from zeroshot.experiments.rows import ValueRow, value_rows
 from zeroshot.experiments.table import ScoreTable, make_table
 from zeroshot.provenance import canonical_json, key_of
-from zeroshot.results import ScoreResult
+from zeroshot.results import ScoreResult, Status
 
 if TYPE_CHECKING:
     import pandas
+
+FAILURES = ("failed", "crashed")
 
 _AT_A_TIME = 500  # keys in one question
 
@@ -128,7 +130,7 @@ class Store:
         self.path = Path(path)
         self._lock: int | None = None
         self._file: sqlite3.Connection | None = None
-        if create and (not self.path.exists() or self.path.stat().st_size == 0):
+        if create and schema.is_blank(self.path):
             self._lock = schema.lock(self.path)
             try:
                 schema.create(self.path)
@@ -295,17 +297,24 @@ class Store:
         retry_failed : bool
             Count what stands for a failure as missing.
         """
+        wanted = list(keys)
+        found = self.statuses(wanted)
+        if retry_failed:
+            found = {key: status for key, status in found.items() if status not in FAILURES}
+        return {key for key in wanted if key not in found}
+
+    def statuses(self, keys: Iterable[str]) -> dict[str, Status]:
+        """Status of those of `keys` that have a value here."""
         wanted = iter(keys)
-        missing: set[str] = set()
-        but = " AND status NOT IN ('failed', 'crashed')" if retry_failed else ""
+        found: dict[str, Status] = {}
         while some := list(islice(wanted, _AT_A_TIME)):
             marks = ",".join("?" * len(some))
             rows = self._read(
-                f"SELECT key FROM value WHERE key IN ({marks}){but}",
+                f"SELECT key, status FROM value WHERE key IN ({marks})",
                 [bytes.fromhex(key) for key in some],
             )
-            missing |= set(some) - {row[0].hex() for row in rows}
-        return missing
+            found |= {key.hex(): status for key, status in rows}
+        return found
 
     def experiments(self) -> tuple[ExperimentInfo, ...]:
         """What was asked for, in the order in which it came, and how much of it is here."""

@@ -54,14 +54,9 @@ class Context:
         """The job with the seed and the scores of `task`."""
         key = task.seed, task.labels
         if key not in self._jobs:
-            job = self.job
-            chosen = [i for i, one in enumerate(job.scores) if one.label in task.labels]
-            self._jobs[key] = replace(
-                job,
-                seeds=(task.seed,),
-                scores=tuple(job.scores[i] for i in chosen),
-                groupings=tuple(job.groupings[i] for i in chosen),
-            )
+            labels = [one.label for one in self.job.scores]
+            chosen = tuple(labels.index(label) for label in task.labels)
+            self._jobs[key] = self.job.part(chosen, (task.seed,))
         return self._jobs[key]
 
     def with_token(self, token: _core.CancelToken | None) -> Context:
