@@ -10,7 +10,10 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE / "_ext"), str(HERE.parent)]
+ROOT = HERE.parent
+sys.path.insert(0, str(HERE / "_ext"))
+if any((ROOT / "zeroshot").glob("_core*.so")):  # built in place; else what is installed
+    sys.path.insert(0, str(ROOT))
 
 import zeroshot  # noqa: E402
 
@@ -34,7 +37,6 @@ nitpicky = True
 default_role = "py:obj"
 nitpick_ignore_regex = [("py:obj", r"(?!zeroshot\.).*"), ("py:class", r"(?!zeroshot\.).*")]
 
-suppress_warnings = ["toc.empty_glob"]  # pages that may be there (index.md)
 myst_enable_extensions = ["dollarmath"]
 myst_heading_anchors = 3
 
