@@ -5,7 +5,7 @@ CLANG_FORMAT ?= clang-format
 BUILD = $(PYTHON) setup.py -q build_ext --inplace
 C_FILES = $(shell find csrc benchmarks -name '*.[ch]')
 
-.PHONY: help build debug asan fuzz test bench ladders golden lint clean
+.PHONY: help build debug asan fuzz test bench ladders golden docs notebooks lint clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -46,6 +46,12 @@ ladders: build ## the C programs of benchmarks/kernels: checks, and rates in sho
 
 golden: ## recompute the stored networks and compare (--write replaces them)
 	$(PYTHON) tests/golden/make_golden.py
+
+docs: build ## the site, in build/docs; warnings are errors
+	$(PYTHON) -m sphinx -q -W --keep-going -n docs build/docs
+
+notebooks: build ## run the notebooks and store what they show; minutes each
+	cd notebooks && $(PYTHON) -m jupyter execute --inplace *.ipynb
 
 lint: ## layout, style and types, as CI checks them
 	$(CLANG_FORMAT) --dry-run -Werror $(C_FILES)

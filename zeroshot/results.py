@@ -200,7 +200,7 @@ class Gradients:
     Attributes
     ----------
     arch : str
-    gradients : dict of str to ndarray, shape (n_groups, *shape of the tensor), float64
+    gradients : dict of str to ndarray, shape (n_groups, ...), float64
         By weight name; exact zeros for dead weights.
     losses : ndarray, shape (n_groups,)
     logits : ndarray, shape (n_groups * group_size, K)

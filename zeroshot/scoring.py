@@ -274,7 +274,7 @@ def gradients(
     Returns
     -------
     Gradients
-        float64 arrays of shape (n_batches, *shape of the weight); NaN is handed out as it is.
+        float64 arrays of shape (n_batches, ...); NaN is handed out as it is.
 
     Examples
     --------

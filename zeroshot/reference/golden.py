@@ -29,7 +29,7 @@ class Golden:
     group_size : int
     result : NetworkResult
         Logits, losses and gradients of the batch in groups of `group_size`.
-    sample_gradients : dict of str to ndarray, shape (n_samples, *shape)
+    sample_gradients : dict of str to ndarray, shape (n_samples, ...)
         The first rows of the batch, each alone; counted weights only, rounded to float32.
     scores : dict of str to float
     """

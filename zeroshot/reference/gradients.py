@@ -256,8 +256,8 @@ def zico(
 ) -> Scored:
     """`zico_of_gradients` of a batch cut into `n_batches` equal parts, each a pass of its own.
 
-    The paper speaks of the variance of |g|, the released code (and this) takes that of g. Copies of
-    the code that never zero the gradients have running sums for rows.
+    The paper speaks of the variance of ``|g|``, the released code (and this) takes that of g.
+    Copies of the code that never zero the gradients have running sums for rows.
     """
     parts = _parts(x, y, n_batches)
     rows = [_loss_gradients(nodes, weights, part, labels, loss) for part, labels in parts]

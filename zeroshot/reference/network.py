@@ -29,7 +29,7 @@ class NetworkResult:
     ----------
     logits : ndarray, shape (M, K)
     losses : ndarray, shape (n_groups,)
-    gradients : dict of str to ndarray, shape (n_groups, *shape of the tensor)
+    gradients : dict of str to ndarray, shape (n_groups, ...)
         Gradient of each group's loss for every parameter (running statistics are none), in node
         order; zeros for a parameter that the loss does not see.
     activations : dict of int to ndarray, shape (M, C, H, W)

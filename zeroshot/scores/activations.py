@@ -47,6 +47,7 @@ class Activations(Intervals):
     """
 
     name: ClassVar[str] = "activations"
+    formula: ClassVar[str] = r"\#\{ y : \mathrm{lo} \le |y| < \mathrm{hi} \}"
     reference: ClassVar[str] = "Yang et al., Neural Networks 168, 2023, Fig. 11"
     direction: ClassVar[str] = "neither is better"
     range: ClassVar[str] = "0 to outputs"

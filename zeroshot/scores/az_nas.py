@@ -68,6 +68,10 @@ class AzExpressivity(_AzNas):
     """
 
     name: ClassVar[str] = "az_expressivity"
+    formula: ClassVar[str] = (
+        r"\sum_{m=0}^{M} E_m, \quad E_m = -\sum_c p_{mc} \log(p_{mc} + "
+        r"10^{-8})"
+    )
     range: ClassVar[str] = "0 to the sum of log(channels)"
     needs: ClassVar[str] = "features of one batch, forward only"
 
@@ -92,6 +96,7 @@ class AzProgressivity(_AzNas):
     """
 
     name: ClassVar[str] = "az_progressivity"
+    formula: ClassVar[str] = r"\min_m \, (E_{m+1} - E_m)"
     range: ClassVar[str] = "any real number"
     needs: ClassVar[str] = "features of one batch, forward only"
 
@@ -124,6 +129,10 @@ class AzTrainability(_AzNas):
     """
 
     name: ClassVar[str] = "az_trainability"
+    formula: ClassVar[str] = (
+        r"\frac{1}{M} \sum_{m=1}^{M} \left( 2 - s_m - \frac{1}{s_m + 10^{-6}} "
+        r"\right)"
+    )
     range: ClassVar[str] = "<= 0, no unit"
     needs: ClassVar[str] = "gradients from feature to feature of one batch"
 

@@ -67,6 +67,8 @@ class Score(ABC):
     ----------
     name, reference, direction, range, needs : str
         As `list_scores` shows them.
+    formula : str
+        The value in LaTeX, with the defaults of its parameters; symbols as in the docstring.
     label : str
         Under which the value stands in a result; the name unless given.
     keeps_signs : bool
@@ -80,6 +82,7 @@ class Score(ABC):
     """
 
     name: ClassVar[str]
+    formula: ClassVar[str]
     reference: ClassVar[str]
     direction: ClassVar[str] = "larger is better"
     range: ClassVar[str]

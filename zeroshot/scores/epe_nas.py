@@ -36,6 +36,10 @@ class EpeNas(OneBatch):
     """
 
     name: ClassVar[str] = "epe_nas"
+    formula: ClassVar[str] = (
+        r"\sum_c |s_c|, \quad s_c = \sum_{i, j \in c} \log(|\operatorname{corr}_{ij}| + "
+        r"10^{-5})"
+    )
     reference: ClassVar[str] = "Lopes et al., 2021"
     range: ClassVar[str] = ">= 0, no unit"
     needs: ClassVar[str] = "gradient of the logits by the images, one batch with labels"

@@ -43,6 +43,10 @@ class Fisher(OneBatch):
     """
 
     name: ClassVar[str] = "fisher"
+    formula: ClassVar[str] = (
+        r"\sum_c k_c F_c, \quad F_c = \frac{1}{2n} \sum_i \left( \sum_{hw} a_{ichw} "
+        r"d_{ichw} \right)^2"
+    )
     reference: ClassVar[str] = "Turner et al., ICLR 2020"
     range: ClassVar[str] = ">= 0, in the unit of a squared loss"
     needs: ClassVar[str] = "outputs and their gradients of one batch"

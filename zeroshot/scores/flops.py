@@ -39,6 +39,7 @@ class Flops(NoPass):
     """
 
     name: ClassVar[str] = "flops"
+    formula: ClassVar[str] = r"\sum_l P_l Q_l \cdot \dim w_l"
     reference: ClassVar[str] = "a baseline; Sun et al., ICCV 2023, Tables 1-3"
     range: ClassVar[str] = ">= 0, operations"
     needs: ClassVar[str] = "sizes"

@@ -48,6 +48,7 @@ class GradNorm(OneBatch):
     """
 
     name: ClassVar[str] = "grad_norm"
+    formula: ClassVar[str] = r"\sum_l \| g_l \|_2"
     reference: ClassVar[str] = "Abdelfattah et al., ICLR 2021"
     range: ClassVar[str] = ">= 0, in the unit of a gradient"
     needs: ClassVar[str] = "gradients of one batch"

@@ -44,6 +44,7 @@ class GradSign(PerSample):
     """
 
     name: ClassVar[str] = "gradsign"
+    formula: ClassVar[str] = r"\sum_j \left| \sum_i \operatorname{sign}(g_{ij}) \right|"
     reference: ClassVar[str] = "Zhang and Jia, ICLR 2022, Eq. 3"
     range: ClassVar[str] = "0 to n_samples x weights (sum), 0 to n_samples (mean)"
     needs: ClassVar[str] = "gradients of single samples"

@@ -35,6 +35,7 @@ class Grasp(OneBatch):
     """
 
     name: ClassVar[str] = "grasp"
+    formula: ClassVar[str] = r"-\sum_j w_j (H g)_j"
     reference: ClassVar[str] = "Wang et al., ICLR 2020"
     range: ClassVar[str] = "any real number, no unit"
     needs: ClassVar[str] = "gradients of one batch and their product with the Hessian, weights"

@@ -36,6 +36,10 @@ class JacobCov(OneBatch):
     """
 
     name: ClassVar[str] = "jacob_cov"
+    formula: ClassVar[str] = (
+        r"-\sum_i \left( \log(v_i + k) + \frac{1}{v_i + k} \right), \quad k = "
+        r"10^{-5}"
+    )
     reference: ClassVar[str] = "Mellor et al., 2020 (first version)"
     range: ClassVar[str] = "<= -batch_size"
     needs: ClassVar[str] = "gradient of the logits by the images, one batch"

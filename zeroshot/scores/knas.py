@@ -42,6 +42,7 @@ class Knas(PerSample):
     """
 
     name: ClassVar[str] = "knas"
+    formula: ClassVar[str] = r"\sum_l \frac{1}{n^2} \sum_{i,j} g_{il} \cdot g_{jl}"
     reference: ClassVar[str] = "after Xu et al., ICML 2021"
     range: ClassVar[str] = ">= 0, in the unit of a squared gradient"
     needs: ClassVar[str] = "gradients of single samples"

@@ -29,6 +29,7 @@ class L2Norm(NoPass):
     """
 
     name: ClassVar[str] = "l2_norm"
+    formula: ClassVar[str] = r"\sum_l \| w_l \|_2"
     reference: ClassVar[str] = "Abdelfattah et al., ICLR 2021, code"
     range: ClassVar[str] = ">= 0, in the unit of a weight"
     needs: ClassVar[str] = "weights"

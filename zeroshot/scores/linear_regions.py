@@ -38,6 +38,10 @@ class LinearRegions(OneBatch):
     """
 
     name: ClassVar[str] = "linear_regions"
+    formula: ClassVar[str] = (
+        r"\#\left\{ \left( \mathrm{on}_u(x_i) \right)_u : i = 1, \ldots, n "
+        r"\right\}"
+    )
     reference: ClassVar[str] = "Chen et al., ICLR 2021"
     range: ClassVar[str] = "1 to batch_size"
     needs: ClassVar[str] = "signs of the ReLUs for one batch, forward only"

@@ -28,6 +28,7 @@ class LiveWeights(NoPass):
     """
 
     name: ClassVar[str] = "live_weights"
+    formula: ClassVar[str] = r"\sum_{l \,\mathrm{live}} \dim w_l"
     reference: ClassVar[str] = "a baseline"
     range: ClassVar[str] = ">= 0, weights"
     needs: ClassVar[str] = "sizes"

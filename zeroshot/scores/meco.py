@@ -41,6 +41,7 @@ class Meco(OneBatch):
     """
 
     name: ClassVar[str] = "meco"
+    formula: ClassVar[str] = r"\sum_l \lambda_{\min}(\operatorname{corr}(a_l))"
     reference: ClassVar[str] = "Jiang et al., NeurIPS 2023"
     range: ClassVar[str] = ">= 0, no unit"
     needs: ClassVar[str] = "outputs of all layers for one image, forward only"

@@ -40,6 +40,10 @@ class Naswot(OneBatch):
     """
 
     name: ClassVar[str] = "naswot"
+    formula: ClassVar[str] = (
+        r"\log |\det K|, \quad K_{ij} = \#\{ u : \mathrm{on}_u(x_i) = \mathrm{on}_u(x_j) "
+        r"\}"
+    )
     reference: ClassVar[str] = "Mellor et al., ICML 2021"
     range: ClassVar[str] = "any real number"
     needs: ClassVar[str] = "signs of the ReLUs for one batch, forward only"

@@ -39,6 +39,10 @@ class NtkCondition(OneBatch):
     """
 
     name: ClassVar[str] = "ntk_condition"
+    formula: ClassVar[str] = (
+        r"\frac{\lambda_{\max}(\Theta)}{\lambda_{\min}(\Theta)}, \quad \Theta_{ij} = "
+        r"\nabla_w f(x_i) \cdot \nabla_w f(x_j)"
+    )
     reference: ClassVar[str] = "Chen et al., ICLR 2021"
     direction: ClassVar[str] = "smaller is better"
     range: ClassVar[str] = ">= 1"

@@ -30,6 +30,7 @@ class Params(NoPass):
     """
 
     name: ClassVar[str] = "params"
+    formula: ClassVar[str] = r"\sum_l \dim w_l"
     reference: ClassVar[str] = "a baseline; Sun et al., ICCV 2023, Tables 1-3"
     range: ClassVar[str] = ">= 0, parameters"
     needs: ClassVar[str] = "sizes"

@@ -35,6 +35,7 @@ class Plain(OneBatch):
     """
 
     name: ClassVar[str] = "plain"
+    formula: ClassVar[str] = r"\sum_j w_j g_j"
     reference: ClassVar[str] = "Abdelfattah et al., ICLR 2021, code"
     range: ClassVar[str] = "any real number"
     needs: ClassVar[str] = "gradients of one batch, weights"

@@ -29,6 +29,7 @@ class Snip(OneBatch):
     """
 
     name: ClassVar[str] = "snip"
+    formula: ClassVar[str] = r"\sum_j |w_j g_j|"
     reference: ClassVar[str] = "Lee et al., ICLR 2019"
     range: ClassVar[str] = ">= 0, no unit"
     needs: ClassVar[str] = "gradients of one batch, weights"

@@ -39,6 +39,7 @@ class Swap(OneBatch):
     """
 
     name: ClassVar[str] = "swap"
+    formula: ClassVar[str] = r"\#\left\{ \left( \mathrm{on}_u(x_i) \right)_{i=1}^{n} : u \right\}"
     reference: ClassVar[str] = "Peng et al., ICLR 2024"
     range: ClassVar[str] = "0 to 2**batch_size"
     needs: ClassVar[str] = "signs of the ReLUs for one batch, forward only, N(0, 1) weights"

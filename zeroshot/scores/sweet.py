@@ -39,6 +39,7 @@ class Sweet(Intervals):
     """
 
     name: ClassVar[str] = "sweet"
+    formula: ClassVar[str] = r"\#\{ j : \mathrm{lo} \le |g_j| < \mathrm{hi} \}"
     reference: ClassVar[str] = "Yang et al., Neural Networks 168, 2023, Eq. 1"
     range: ClassVar[str] = "0 to weights"
     needs: ClassVar[str] = "gradients of one batch"

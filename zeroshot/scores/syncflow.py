@@ -35,6 +35,10 @@ class SyncFlow(Ones):
     """
 
     name: ClassVar[str] = "syncflow"
+    formula: ClassVar[str] = (
+        r"-\sum_l \frac{1}{C_l} \sum_c \sum_{w \in c} \left| w \frac{\partial R}{\partial "
+        r"w} \right|"
+    )
     reference: ClassVar[str] = "Lin et al., ICCV 2021, code"
     range: ClassVar[str] = "<= 0, no unit"
     needs: ClassVar[str] = "weights; gradients of one image of ones"

@@ -60,6 +60,7 @@ class SynFlow(Ones):
     """
 
     name: ClassVar[str] = "synflow"
+    formula: ClassVar[str] = r"\sum_j \left| w_j \frac{\partial R}{\partial w_j} \right|"
     reference: ClassVar[str] = "Tanaka et al., NeurIPS 2020"
     range: ClassVar[str] = ">= 0, no unit"
     needs: ClassVar[str] = "weights; gradients of one image of ones"

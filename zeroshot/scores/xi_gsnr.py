@@ -62,6 +62,7 @@ class XiGsnr(Score):
     """
 
     name: ClassVar[str] = "xi_gsnr"
+    formula: ClassVar[str] = r"\sum_j \frac{\bar g_j^2}{\operatorname{Var}_i(g_{ij}) + \xi}"
     reference: ClassVar[str] = "Sun et al., ICCV 2023, Eq. 10"
     range: ClassVar[str] = ">= 0, no unit"
     needs: ClassVar[str] = "gradients of two or more batches"

@@ -55,6 +55,10 @@ class Zen(OneBatch):
     """
 
     name: ClassVar[str] = "zen"
+    formula: ClassVar[str] = (
+        r"\log \frac{1}{n} \sum_i \sum_{chw} |F(x_i) - F(x_i + \alpha e_i)| + "
+        r"\sum_{\mathrm{BN}} \log \sqrt{\operatorname{mean}_c \sigma_c^2}"
+    )
     reference: ClassVar[str] = "Lin et al., ICCV 2021"
     range: ClassVar[str] = "any real number"
     needs: ClassVar[str] = "features of two batches, N(0, 1) images and weights, forward only"

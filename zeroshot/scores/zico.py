@@ -46,6 +46,10 @@ class Zico(Score):
     """
 
     name: ClassVar[str] = "zico"
+    formula: ClassVar[str] = (
+        r"\sum_l \log \sum_{w \in l} \frac{\frac{1}{N} \sum_i "
+        r"|g_{iw}|}{\operatorname{std}_i(g_{iw})}"
+    )
     reference: ClassVar[str] = "Li et al., ICLR 2023"
     range: ClassVar[str] = "any real number"
     needs: ClassVar[str] = "gradients of two or more batches"

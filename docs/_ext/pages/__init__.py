@@ -1,0 +1,1 @@
+"""The parts of the site that are written from the package: one module a folder of pages."""
