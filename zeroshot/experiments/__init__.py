@@ -12,12 +12,14 @@ Layers, each using only what stands before it:
 
 from __future__ import annotations
 
-from zeroshot.experiments.experiment import Experiment
+from zeroshot.experiments.experiment import Archs, DataSource, Experiment
 from zeroshot.experiments.run import RunSummary, run_experiment
 from zeroshot.experiments.store import MergeSummary, Store
 from zeroshot.experiments.table import ScoreTable
 
 __all__ = [
+    "Archs",
+    "DataSource",
     "Experiment",
     "MergeSummary",
     "RunSummary",
