@@ -85,15 +85,7 @@ def make_rows(values: Columns, accuracy: NDArray[np.float64]) -> list[dict[str, 
     rows: list[dict[str, object]] = []
     known = {"live": values["live_weights"], "weights": values["params"]}
     for label, (text, method) in SCORES.items():
-        asked = ~np.isnan(values[label])  # GradSign was asked of one shard alone
-        if label != "gradsign":
-            asked[:] = True
-        (row,) = stats.correlate(
-            {label: values[label][asked]},
-            accuracy[asked],
-            given={name: column[asked] for name, column in known.items()},
-            fractions=(0.1,),
-        )
+        (row,) = stats.correlate({label: values[label]}, accuracy, given=known, fractions=(0.1,))
         given = dict(row.given)
         if label == "live_weights":
             given["live"] = math.nan
