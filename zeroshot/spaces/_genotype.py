@@ -20,12 +20,12 @@ import numpy as np
 from zeroshot import _core
 from zeroshot.errors import ArchitectureError
 from zeroshot.spaces._protocol import (
-    CANONICAL,
     ArchLike,
     Canonical,
     Genes,
     check_count,
     check_index,
+    check_mode,
     import_networkx,
 )
 
@@ -470,8 +470,7 @@ class CellSpace(ABC):
         -------
         str
         """
-        if mode not in CANONICAL:
-            raise ValueError(f"mode: expected one of {', '.join(CANONICAL)}; got {mode!r}")
+        check_mode(mode)
         header, normal, reduce = self.split(self.parse(arch))
         return self.format(self.join(header, self._canonical(normal), self._canonical(reduce)))
 

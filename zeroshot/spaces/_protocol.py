@@ -11,6 +11,7 @@ __all__ = [
     "as_genes",
     "check_count",
     "check_index",
+    "check_mode",
     "draw_indices",
     "import_networkx",
     "load_json",
@@ -117,6 +118,12 @@ def draw_indices(n: int, size: int, seed: int | np.random.Generator, replace: bo
     check_count(n, size, replace)
     drawn: list[int] = np.random.default_rng(seed).choice(size, size=n, replace=replace).tolist()
     return drawn
+
+
+def check_mode(mode: Canonical) -> None:
+    """That `mode` is one of `CANONICAL`."""
+    if mode not in CANONICAL:
+        raise ValueError(f"mode: expected one of {', '.join(CANONICAL)}; got {mode!r}")
 
 
 def check_count(n: int, size: int, replace: bool) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 
 from zeroshot import _core
 from zeroshot.errors import ArchitectureError
-from zeroshot.spaces._protocol import CANONICAL, ArchLike, Canonical, Genes, as_genes, check_count
+from zeroshot.spaces._protocol import ArchLike, Canonical, Genes, as_genes, check_count, check_mode
 
 
 class Pruning(NamedTuple):
@@ -246,8 +246,7 @@ class Supernet:
 
     def representative(self, arch: ArchLike, mode: Canonical = "form") -> str:
         """The supernet itself."""
-        if mode not in CANONICAL:
-            raise ValueError(f"mode: expected one of {', '.join(CANONICAL)}; got {mode!r}")
+        check_mode(mode)
         return self.canonical(arch)
 
     # --- inside ------------------------------------------------------------------------------

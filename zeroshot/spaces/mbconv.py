@@ -68,7 +68,7 @@ import numpy as np
 from zeroshot import _core
 from zeroshot.errors import ArchitectureError
 from zeroshot.spaces import proxylessnas
-from zeroshot.spaces._protocol import CANONICAL, ArchLike, Canonical, Genes, as_genes, load_json
+from zeroshot.spaces._protocol import ArchLike, Canonical, Genes, as_genes, check_mode, load_json
 
 NAME: Final = "mbconv"
 SIZE: Final = proxylessnas.SIZE
@@ -551,6 +551,5 @@ def representative(arch: ArchLike, mode: Canonical = "form") -> str:
     ValueError
         If `mode` is neither.
     """
-    if mode not in CANONICAL:
-        raise ValueError(f"mode: expected one of {', '.join(CANONICAL)}; got {mode!r}")
+    check_mode(mode)
     return canonical(arch)

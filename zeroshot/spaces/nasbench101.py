@@ -84,11 +84,11 @@ from zeroshot.spaces._modules101 import (
     sequence,
 )
 from zeroshot.spaces._protocol import (
-    CANONICAL,
     ArchLike,
     Canonical,
     Genes,
     check_index,
+    check_mode,
     draw_indices,
     import_networkx,
 )
@@ -544,6 +544,5 @@ def representative(arch: ArchLike, mode: Canonical = "form") -> str:
     >>> representative(module) == module, representative(module, "network") == module
     (False, True)
     """
-    if mode not in CANONICAL:
-        raise ValueError(f"mode: expected one of {', '.join(CANONICAL)}; got {mode!r}")
+    check_mode(mode)
     return format(_core.nasbench101_canonical(parse(arch), mode == "network"))

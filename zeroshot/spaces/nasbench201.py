@@ -80,12 +80,12 @@ from zeroshot.spaces._cell_forms import (
     network_text,
 )
 from zeroshot.spaces._protocol import (
-    CANONICAL,
     ArchLike,
     Canonical,
     Genes,
     check_count,
     check_index,
+    check_mode,
     draw_indices,
     import_networkx,
 )
@@ -547,8 +547,7 @@ def representative(arch: ArchLike, mode: Canonical = "form") -> str:
     >>> representative(two, "network")
     '|none~0|+|skip_connect~0|none~1|+|nor_conv_1x1~0|none~1|nor_conv_1x1~2|'
     """
-    if mode not in CANONICAL:
-        raise ValueError(f"mode: expected one of {', '.join(CANONICAL)}; got {mode!r}")
+    check_mode(mode)
     return _representatives(mode)[_FORMS[mode](arch)]
 
 

@@ -45,11 +45,11 @@ import numpy as np
 from zeroshot import _core
 from zeroshot.errors import ArchitectureError
 from zeroshot.spaces._protocol import (
-    CANONICAL,
     ArchLike,
     Canonical,
     Genes,
     check_index,
+    check_mode,
     draw_indices,
 )
 
@@ -247,6 +247,5 @@ def representative(arch: ArchLike, mode: Canonical = "form") -> str:
     ValueError
         If `mode` is neither.
     """
-    if mode not in CANONICAL:
-        raise ValueError(f"mode: expected one of {', '.join(CANONICAL)}; got {mode!r}")
+    check_mode(mode)
     return canonical(arch)

@@ -69,11 +69,11 @@ from zeroshot.errors import ArchitectureError
 from zeroshot.spaces import nasbench201
 from zeroshot.spaces._cell_forms import function_text, least_work, network_text
 from zeroshot.spaces._protocol import (
-    CANONICAL,
     ArchLike,
     Canonical,
     Genes,
     check_index,
+    check_mode,
     draw_indices,
 )
 
@@ -352,8 +352,7 @@ def representative(arch: ArchLike, mode: Canonical = "form") -> str:
     >>> representative("64-41414-1_03_020")
     '64-41414-0_10_002'
     """
-    if mode not in CANONICAL:
-        raise ValueError(f"mode: expected one of {', '.join(CANONICAL)}; got {mode!r}")
+    check_mode(mode)
     genes = parse(arch)
     cell = _representatives(mode)[_FORMS[mode](genes[_N_MODULES:])]
     return format((*genes[:_N_MODULES], *cell))
