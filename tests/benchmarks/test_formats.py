@@ -152,13 +152,32 @@ def test_naslib_accuracy_is_one_training(tmp_path: Path) -> None:
     content = json_files.naslib()
     benchmark = read_benchmark(put(tmp_path / "a.json", content))
     expected = [v["val_accuracy"] for v in content["nasbench201"]["cifar10"].values()]
-    assert benchmark.accuracy("cifar10-valid/valid@200:first").tolist() == expected
-    with pytest.raises(ValueError, match="no cifar10-valid/valid@200:mean"):
-        benchmark.accuracy("cifar10-valid/valid@200:mean")
+    assert benchmark.accuracy("cifar10-valid/test@200:first").tolist() == expected
+    for other in ("valid@200:first", "test@200:mean"):
+        with pytest.raises(ValueError, match=f"no cifar10-valid/{other}"):
+            benchmark.accuracy(f"cifar10-valid/{other}")
     surrogate = read_benchmark(
         put(tmp_path / "b.json", json_files.naslib("nasbench301", ["cifar10"]))
     )
     assert [*map(str, surrogate.targets)] == ["cifar10/valid@100:first:surrogate_accuracy"]
+
+
+def test_naslib_records_of_one_network_are_one_row(tmp_path: Path) -> None:
+    """Modules of NAS-Bench-101 that differ in unused vertices; the first record counts."""
+    used = (0, 1, 0, 0, 0, 1, 0, 0, 0, 0, 2, 1)
+    more = (0, 1, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2, 3, 1)
+    networks = {str(used): {"val_accuracy": 90.0, "snip": 1.0}, str(more): {"val_accuracy": 91.0}}
+    path = put(tmp_path / "zc.json", {"nasbench101": {"cifar10": networks}})
+    benchmark = read_benchmark(path)
+    assert (len(benchmark), benchmark.records) == (1, 2)
+    assert benchmark.accuracy("cifar10/valid@108:first").tolist() == [90.0]
+
+
+def test_naslib_accuracy_is_a_percentage(tmp_path: Path) -> None:
+    content = json_files.naslib()
+    next(iter(content["nasbench201"]["cifar10"].values()))["val_accuracy"] = 123.0
+    with pytest.raises(BenchmarkFileError, match="val_accuracy: expected a percentage, got 123"):
+        read_benchmark(put(tmp_path / "a.json", content))
 
 
 def test_naslib_needs_a_space(tmp_path: Path) -> None:

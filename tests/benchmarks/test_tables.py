@@ -118,6 +118,26 @@ def test_tables_of_other_spaces(shared: Path, name: str, space: str, rows: int |
         assert benchmark.records > len(benchmark)
 
 
+def test_val_accuracy_of_naslib_is_of_test_images(shared: Path) -> None:
+    """Why `naslib.ACCURACIES` says so; validation sets have 25,000, 5,000 and 3,000 images."""
+    scores = read_benchmark(shared / "data" / "nasbench201_reference_scores.csv.gz")
+    table = read_benchmark(shared / "data" / "nasbench201.csv.gz")
+    rows = np.array([table.lookup(arch) for arch in scores.archs])
+
+    def n_equal(target: str) -> int:
+        of_naslib = scores.column("cifar10/val_accuracy")
+        return int((abs(of_naslib - table.accuracy(target)[rows]) < 1e-4).sum())
+
+    assert n_equal("cifar10-valid/test@200:mean") >= 60  # those that were trained once
+    assert n_equal("cifar10-valid/valid@200:mean") == 0
+    for dataset, name in (("cifar100", "cifar100"), ("ImageNet16-120", "imagenet16_120")):
+        found = scores.column(f"{dataset}/val_accuracy")
+        spread = {
+            s: np.nanstd(found - table.column(f"{name}_{s}")[rows]) for s in ("valid", "test")
+        }
+        assert spread["test"] < 0.75 * spread["valid"]
+
+
 # --- tables ------------------------------------------------------------------------------------
 
 
