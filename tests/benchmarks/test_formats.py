@@ -53,6 +53,13 @@ def test_nasbench101(tmp_path: Path, split: str, field: int) -> None:
     assert found == pytest.approx(100 * statistics.fmean(halfway))
 
 
+def test_nasbench101_is_of_no_other_space(tmp_path: Path) -> None:
+    path = put(tmp_path / "a.tfrecord", nasbench101_files.tfrecord())
+    with pytest.raises(BenchmarkFileError, match="space: expected nasbench101, got nasbench201"):
+        read_benchmark(path, space="nasbench201")
+    assert read_benchmark(path, space="nasbench101").space == "nasbench101"
+
+
 def test_modules_are_found_whatever_their_numbering(tmp_path: Path) -> None:
     benchmark = read_benchmark(put(tmp_path / "a.tfrecord", nasbench101_files.tfrecord()))
     matrix, ops = zeroshot.convert(MODULES[2], "matrix", space="nasbench101")

@@ -245,6 +245,10 @@ def changed(change: Any) -> bytes:
             lambda r: r["all_results"]["cifar10", 777]["eval_acc1es"].update({"ori-test@8": 940}),
             "percentage",
         ),
+        (
+            lambda r: r["all_results"]["cifar10", 777]["eval_acc1es"].update({"ori-test@8": "94"}),
+            "ori-test@8: expected a number, got '94'",
+        ),
         (lambda r: r["all_results"].update({"cifar10": {}}), "data set, seed"),
         (lambda r: r["all_results"].update({("cifar10", 1): 5}), "a trial is a int"),
     ],
@@ -259,6 +263,11 @@ def test_contents_that_cannot_be_are_refused(tmp_path: Path, change: Any, messag
 
 def test_two_files_of_one_architecture_are_refused(tmp_path: Path) -> None:
     path = nats_files.folder(tmp_path / "a", (5,))
+    copy = path / "000005.pickle"
+    copy.write_bytes(pickle.dumps(nats_files.networks(5)))
+    with pytest.raises(BenchmarkFileError, match=r"architecture 5: has \S+@4:777 already"):
+        read_benchmark(path)
+    copy.unlink()
     content = nats_files.networks(5)
     for results in content.values():
         results["arch_index"] = 6

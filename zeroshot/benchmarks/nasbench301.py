@@ -74,7 +74,7 @@ class _Results:
             "epochs_trained": real(info[0].get("epochs")),
             "params_millions": real(info[0].get("model_parameters")) / 1e6,
         }
-        self.collector.add(row, training)
+        self.collector.add(row, training, where)
 
 
 def read_content(content: Any, source: Source, space: str | None) -> Benchmark:

@@ -365,7 +365,7 @@ class Collector:
         column = self._columns.get(name)
         return math.nan if column is None or row >= len(column) else column[row]
 
-    def add(self, row: int, training: Training) -> None:
+    def add(self, row: int, training: Training, where: str) -> None:
         """What a training measured."""
         at = f"{training.dataset}@{training.epochs}"
         for split, value in training.accuracies.items():
@@ -374,11 +374,13 @@ class Collector:
             if training.seed not in seeds:
                 if len(seeds) == MAX_SEEDS:
                     raise BenchmarkFileError(
-                        f"{self.where}: more than {MAX_SEEDS} trainings of an architecture on "
+                        f"{where}: more than {MAX_SEEDS} trainings of an architecture on "
                         f"{training.dataset!r}"
                     )
                 seeds.append(training.seed)
             name = f"{training.dataset}/{split}@{training.epochs}:{training.seed}"
+            if not math.isnan(self.get(row, name)):
+                raise BenchmarkFileError(f"{where}: has {name} already; expected it once")
             self.set(row, name, value)
             first = f"{training.dataset}/{split}@{training.epochs}:first"
             if math.isnan(self.get(row, first)):
