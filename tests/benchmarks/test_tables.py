@@ -54,12 +54,17 @@ def test_target_that_is_none(text: Any) -> None:
 )  # fmt: skip
 def test_target_of_wrong_parts(change: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=next(iter(change))):
-        Target(**{"dataset": "cifar10", "split": "test", "epochs": 200, **change})
+        Target(**{"dataset": "cifar10", "split": "test", "epochs": 200, "trials": "mean", **change})
+
+
+def test_target_has_no_default() -> None:
+    with pytest.raises(TypeError, match="trials"):
+        Target("cifar10", "test", 200)  # type: ignore[call-arg]
 
 
 def test_unknown_target_lists_what_is_there(simple: Path) -> None:
     benchmark = read_benchmark(simple)
-    for wrong in ("cifar10/test@200:mean", Target("cifar10", "valid", 9)):
+    for wrong in ("cifar10/test@200:mean", Target("cifar10", "valid", 9, "mean")):
         with pytest.raises(ValueError, match=r"cifar10/test@9:mean\|max\|first\|777\|888\|999"):
             benchmark.accuracy(wrong)
     with pytest.raises(ValueError, match=r"DATASET/SPLIT@EPOCHS:TRIALS .* got 'cifar10'"):

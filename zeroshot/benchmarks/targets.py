@@ -47,7 +47,7 @@ class Target:
 
     Examples
     --------
-    >>> target = Target("cifar10", "test", 200)
+    >>> target = Target("cifar10", "test", 200, "mean")
     >>> str(target)
     'cifar10/test@200:mean'
     >>> Target.parse("cifar10-valid/valid@12:777").trials
@@ -57,7 +57,7 @@ class Target:
     dataset: str
     split: str
     epochs: int
-    trials: str | int = "mean"
+    trials: str | int
     metric: str = "accuracy"
 
     def __post_init__(self) -> None:
