@@ -7,6 +7,7 @@ import gzip
 import hashlib
 import json
 import pickle
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -196,12 +197,38 @@ def test_table_of_a_data_set_per_row(tmp_path: Path) -> None:
         ('arch,b\n"8:8:8:8:8,1\n', "line 2"),
         ("arch,b\nGenotype(x),1\n", "space: expected one of nasbench301, darts"),
         ("space,arch,b\nnowhere,8:8:8:8:8,1\n", "'nowhere' is no space"),
+        ("space,arch,b\nnats_sss,8:8:8:8:8,1\nnasbench201,8:8:8:8:16,2\n",
+         "line 3: space: expected nats_sss, got 'nasbench201'"),
+        ("arch,b\nfoo,1\n", "line 2: space: expected it to be named, as the column arch does not"),
+        ("arch,b\n|none~0|+bad,1\n", "line 2: expected '|' before a term of node 2, got 'bad'"),
+        ("arch;b\n8:8:8:8:8;1\n", "got none: arch;b has '8:8:8:8:8;1' in line 2"),
         ("normal,reduce,b\nsep_conv_3x3~9,sep_conv_3x3~0,1\n", "line 2"),
     ],
-)
+)  # fmt: skip
 def test_table_that_cannot_be(tmp_path: Path, text: str, message: str) -> None:
-    with pytest.raises(BenchmarkFileError, match=message):
+    with pytest.raises(BenchmarkFileError, match=re.escape(message)):
         read_benchmark(put(tmp_path / "a.csv", text))
+
+
+def test_space_and_column_space_agree(tmp_path: Path) -> None:
+    genotype = zeroshot.convert("DARTS_V2", "text", space="darts")
+    path = put(tmp_path / "a.csv", f'space,arch,b\nnasbench301,"{genotype}",1\n')
+    with pytest.raises(BenchmarkFileError, match="space: expected darts, got 'nasbench301'"):
+        read_benchmark(path, space="darts")
+    assert read_benchmark(path).space == "nasbench301"
+
+
+def test_columns_that_are_left_out_are_named(tmp_path: Path) -> None:
+    """One text in a column of accuracies; a blank line before the header."""
+    path = put(tmp_path / "a.csv", "\narch,acc,b\n8:8:8:8:8,81.5,1\n8:8:8:8:16,N/A,2\n")
+    benchmark = read_benchmark(path)
+    assert benchmark.columns == ("b",)
+    assert benchmark.left_out == {"acc": "'N/A' in line 4"}
+    for ask in (benchmark.accuracy, benchmark.column):
+        with pytest.raises(
+            ValueError, match="expected a column of numbers, got 'acc', which has 'N"
+        ):
+            ask("acc")
 
 
 def test_table_by_index(tmp_path: Path) -> None:

@@ -126,6 +126,12 @@ def test_a_benchmark_file_is_written_as_a_table(run: Run, tmp_path: Path, ending
     assert benchmark.column("cifar100/snip").tolist() == [2.0]
 
 
+def test_columns_that_are_left_out_are_told(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("arch,acc,note\n8:8:8:8:8,1.5,x\n")
+    _, _, told = run("convert", str(tmp_path / "a.csv"), str(tmp_path / "b.csv"))
+    assert told.endswith("\nleft out, as no numbers: note\n")
+
+
 def test_progress_of_a_benchmark_file_is_told(run: Run, tmp_path: Path) -> None:
     source = tmp_path / "source.csv"
     source.write_text(TABLE)

@@ -80,6 +80,8 @@ class Benchmark:
         Path of the file.
     sha256 : str
         Of the file; of a folder, of the lines ``sha256 name`` of its files, sorted by name.
+    left_out : dict of str to str
+        Columns of a table that are no numbers, and the first text that was met in each.
 
     Examples
     --------
@@ -99,12 +101,14 @@ class Benchmark:
         source: str,
         sha256: str,
         keys: Mapping[str, int] | None = None,
+        left_out: Mapping[str, str] | None = None,
     ) -> None:
         self.space = space
         self.archs = archs
         self.records = records
         self.source = source
         self.sha256 = sha256
+        self.left_out = dict(left_out or {})
         self._columns = dict(columns)
         self._by_target = _targets(space, self._columns)
         self._rows = {arch: i for i, arch in enumerate(archs)}
@@ -149,7 +153,7 @@ class Benchmark:
             If the file has no such target; with all that it has.
         """
         if isinstance(target, str):
-            if target in self._columns:
+            if target in self._columns or target in self.left_out:
                 return self.column(target)
             try:
                 target = Target.parse(target)
@@ -178,6 +182,10 @@ class Benchmark:
 
     def column(self, name: str) -> NDArray[np.float64]:
         """A column of numbers, shape (len(archs),), as a copy; NaN where there is none."""
+        if name in self.left_out:
+            raise ValueError(
+                f"name: expected a column of numbers, got {name!r}, which has {self.left_out[name]}"
+            )
         if name not in self._columns:
             raise ValueError(f"name: no column {name!r}; {self._known()}")
         return self._columns[name].copy()
@@ -318,6 +326,7 @@ class Collector:
         self.where = where
         self.records = 0
         self.rows: dict[str, int] = {}
+        self.left_out: dict[str, str] = {}
         self._columns: dict[str, array[float]] = {}
         self._sums: dict[str, array[float]] = {}  # of extras over trainings, and their number
         self._seeds: dict[tuple[str, str, int], list[int]] = {}
@@ -450,6 +459,7 @@ class Collector:
             source=self.where,
             sha256=sha256,
             keys=keys,
+            left_out=self.left_out,
         )
 
 

@@ -116,6 +116,8 @@ def _convert_file(path: str, out: str, args: argparse.Namespace) -> None:
         )
     benchmark.save(out)
     print(f"{benchmark}; sha256 {benchmark.sha256}", file=sys.stderr)
+    if benchmark.left_out:
+        print(f"left out, as no numbers: {', '.join(benchmark.left_out)}", file=sys.stderr)
 
 
 class _Progress:
