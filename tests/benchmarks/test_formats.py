@@ -252,6 +252,18 @@ def test_nasbench301_folder(tmp_path: Path) -> None:
     assert read_benchmark(alone).archs == benchmark.archs[1:]
 
 
+def test_nasbench301_folder_that_cannot_be_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(path: Any) -> Any:
+        raise PermissionError(13, "denied", str(path))
+
+    put(tmp_path / "results_0.json", json_files.nasbench301())
+    monkeypatch.setattr("os.scandir", refused)
+    with pytest.raises(PermissionError, match="denied"):
+        read_benchmark(tmp_path, format="nasbench301")
+
+
 def test_nasbench301_result_without_a_part(tmp_path: Path) -> None:
     for key in ("info", "optimized_hyperparamater_config"):
         content = {**json_files.nasbench301(), key: 1}

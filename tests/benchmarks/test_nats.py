@@ -139,7 +139,7 @@ def test_pth_of_nasbench201(tmp_path: Path, write: Any) -> None:
 
 @pytest.mark.parametrize("new", [True, False])
 def test_pth_with_weights_that_torch_wrote(tmp_path: Path, new: bool) -> None:
-    torch = pytest.importorskip("torch")
+    torch = pytest.importorskip("torch", reason="torch is not installed: no files of torch.save")
     content = nats_files.single((1, 2), weights=None)
     for networks in content["arch2infos"].values():
         for results in networks.values():

@@ -8,6 +8,7 @@ import hashlib
 import json
 import pickle
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -155,7 +156,7 @@ def put(path: Path, text: str) -> Path:
 @pytest.mark.parametrize("ending", [".csv", ".csv.gz", ".parquet"])
 def test_what_is_saved_is_read(simple: Path, tmp_path: Path, ending: str) -> None:
     if ending == ".parquet":
-        pytest.importorskip("pyarrow")
+        pytest.importorskip("pyarrow", reason="pyarrow is not installed: no Parquet")
     benchmark = read_benchmark(simple)
     path = tmp_path / f"out{ending}"
     benchmark.save(path)
@@ -169,6 +170,25 @@ def test_what_is_saved_is_read(simple: Path, tmp_path: Path, ending: str) -> Non
     benchmark.save(path)
     assert path.read_bytes() == first
     assert [file.name for file in tmp_path.iterdir()] == [path.name]
+
+
+def test_where_no_table_can_be_written(
+    simple: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    benchmark = read_benchmark(simple)
+    (tmp_path / "a.csv").mkdir()
+    with pytest.raises(IsADirectoryError, match=r"expected a file.*a\.csv"):
+        benchmark.save(tmp_path / "a.csv")
+    monkeypatch.setattr("os.access", lambda *_: False)  # root may write anywhere
+    with pytest.raises(PermissionError, match="no file can be written in this folder"):
+        benchmark.save(tmp_path / "b.csv")
+    assert [file.name for file in tmp_path.iterdir()] == ["a.csv"]
+
+
+def test_table_has_the_rights_of_other_files(simple: Path, tmp_path: Path) -> None:
+    (tmp_path / "other").touch()
+    read_benchmark(simple).save(tmp_path / "a.csv")
+    assert (tmp_path / "a.csv").stat().st_mode == (tmp_path / "other").stat().st_mode
 
 
 def test_table_of_a_data_set_per_row(tmp_path: Path) -> None:
@@ -199,7 +219,7 @@ def test_table_of_a_data_set_per_row(tmp_path: Path) -> None:
         ("space,arch,b\nnowhere,8:8:8:8:8,1\n", "'nowhere' is no space"),
         ("space,arch,b\nnats_sss,8:8:8:8:8,1\nnasbench201,8:8:8:8:16,2\n",
          "line 3: space: expected nats_sss, got 'nasbench201'"),
-        ("arch,b\nfoo,1\n", "line 2: space: expected it to be named, as the column arch does not"),
+        ("arch,b\nfoo,1\n", "line 2: space: expected it to be named, as column arch does not"),
         ("arch,b\n|none~0|+bad,1\n", "line 2: expected '|' before a term of node 2, got 'bad'"),
         ("arch;b\n8:8:8:8:8;1\n", "got none: arch;b has '8:8:8:8:8;1' in line 2"),
         ("normal,reduce,b\nsep_conv_3x3~9,sep_conv_3x3~0,1\n", "line 2"),
@@ -300,6 +320,13 @@ def test_bomb_is_refused_in_little_memory(tmp_path: Path, pack: Any, start: byte
         assert tracemalloc.get_traced_memory()[1] < 2**27
     finally:
         tracemalloc.stop()
+
+
+def test_archives_have_to_be_unpacked(simple: Path, tmp_path: Path) -> None:
+    for kind in ("tar", "gztar", "zip"):  # as NATS-Bench and NDS are distributed
+        path = shutil.make_archive(str(tmp_path / "a"), kind, simple)
+        with pytest.raises(BenchmarkFileError, match="to be unpacked"):
+            read_benchmark(path)
 
 
 @pytest.mark.parametrize("content", [b"", b"\0\1\2\3", b"{}", b"[1]", b"[" * 99_999])

@@ -135,7 +135,7 @@ def _read_folder(
 
 def _format_of(source: Source) -> str:
     """The format of a file; of JSON, any of them."""
-    start = source.peek(64)
+    start = source.peek(512)
     name = source.path.name.lower()
     if not start:
         raise BenchmarkFileError(f"{source.where}: the file is empty")
@@ -143,6 +143,8 @@ def _format_of(source: Source) -> str:
         return "parquet"
     if start[:2] == b"PK" or start[: len(MAGIC)] == MAGIC or start[:1] == b"\x80":
         return "nats"
+    if start[257:262] == b"ustar":
+        raise BenchmarkFileError(f"{source.where}: expected this tar archive to be unpacked")
     if len(start) >= 12:
         length, crc = struct.unpack("<QI", start[:12])
         if length <= tfrecord.MAX_RECORD and tfrecord.masked_crcs([start[:8]])[0] == crc:

@@ -174,7 +174,7 @@ class _Rows:
             )
         if texts := [name for name in TEXT_COLUMNS if name in self.at]:
             raise BenchmarkFileError(
-                f"{where}: space: expected it to be named, as the column {texts[0]} does not tell it"
+                f"{where}: space: expected it to be named, as column {texts[0]} does not tell it"
             )
         return set()
 

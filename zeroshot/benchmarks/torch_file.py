@@ -45,7 +45,10 @@ def _load_zip(source: Source, hook: Callable[[Dict], bool]) -> Any:
         with zipfile.ZipFile(source.path) as archive:
             found = [info for info in archive.infolist() if info.filename.endswith("/data.pkl")]
             if len(found) != 1 or len(archive.infolist()) > MAX_MEMBERS:
-                raise ValueError(f"expected one member data.pkl, found {len(found)}")
+                raise ValueError(
+                    f"expected a file of torch.save, with one data.pkl, found {len(found)}; other "
+                    "archives have to be unpacked"
+                )
             info = found[0]
             if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
                 raise ValueError(f"compression method {info.compress_type} is not known")
