@@ -235,6 +235,7 @@ def test_nasbench301_folder(tmp_path: Path) -> None:
         folder.mkdir(parents=True)
         content = json_files.nasbench301(seed, epochs, channels, layers)
         content["test_accuracy"] = 90.0 + i
+        content["budget"] = 7  # which some searches counted in their own way
         put(folder / f"results_{i}.json", content)
     benchmark = read_benchmark(tmp_path)
     assert (benchmark.space, len(benchmark), benchmark.records) == ("nasbench301", 2, 4)
@@ -243,6 +244,7 @@ def test_nasbench301_folder(tmp_path: Path) -> None:
     assert benchmark.accuracy("cifar10/test@50:first")[1] == 92.0
     assert benchmark.accuracy("cifar10-50x20/test@100:max")[1] == 93.0
     assert benchmark.column("cifar10@100/epochs_trained")[0] == 98
+    assert benchmark.column("cifar10@100/params_millions")[0] == pytest.approx(1.204906)
     module: Any = get_space("nasbench301")
     arch = module.sample(1, 2)[0]
     normal, reduce = module.to_compact(arch)

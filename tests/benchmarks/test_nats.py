@@ -85,6 +85,16 @@ def test_a_seed_that_an_architecture_lacks_is_nan(simple: Path) -> None:
     assert np.isnan(found).tolist() == [True, False, True]
 
 
+def test_first_is_the_smallest_seed(tmp_path: Path) -> None:
+    content = nats_files.networks(5)
+    trials = content["200"]["all_results"]
+    content["200"]["all_results"] = {key: trials[key] for key in reversed(trials)}
+    (tmp_path / "5.pickle.pbz2").write_bytes(nats_files.pbz2(content))
+    benchmark = read_benchmark(tmp_path / "5.pickle.pbz2")
+    first, seed = (benchmark.accuracy(f"cifar10/test@9:{rule}") for rule in ("first", 777))
+    assert first == seed
+
+
 def same(one: Any, other: Any) -> bool:
     return (
         one.archs == other.archs

@@ -20,6 +20,17 @@ import pytest
 
 import zeroshot
 from zeroshot import Benchmark, BenchmarkFileError, Target, read_benchmark
+from zeroshot.benchmarks import (
+    nasbench101,
+    naslib,
+    nats,
+    nds,
+    source,
+    streams,
+    table,
+    tables,
+    tfrecord,
+)
 from zeroshot.spaces import get_space
 
 from . import json_files, nasbench101_files, nats_files
@@ -251,6 +262,28 @@ def test_columns_that_are_left_out_are_named(tmp_path: Path) -> None:
             ask("acc")
 
 
+def test_column_named_by_a_target_is_before_a_known_one(tmp_path: Path) -> None:
+    row = f"cifar10/test@200:mean,arch,cifar10_test\n90,{zeroshot.convert(1, 'text')},80\n"
+    benchmark = read_benchmark(put(tmp_path / "a.csv", row))
+    assert benchmark.accuracy(Target("cifar10", "test", 200, "mean")) == [90.0]
+    assert benchmark.accuracy("cifar10_test") == [80.0]
+
+
+@pytest.mark.parametrize("text", ["arch\tb\n8:8:8:8:8\t1\n", "\ufeffarch,b\n8:8:8:8:8,1\n"])
+def test_tabs_and_byte_order_marks(tmp_path: Path, text: str) -> None:
+    benchmark = read_benchmark(put(tmp_path / "a.tsv", text))
+    assert (benchmark.archs, benchmark.columns) == (("8:8:8:8:8",), ("b",))
+
+
+def test_first_of_equal_rows_is_found(tmp_path: Path) -> None:
+    """Two numberings of one module, and a third."""
+    ops = ("conv3x3-bn-relu", "maxpool3x3", "conv1x1-bn-relu")
+    edges = "01110/00001/00001/00001/00000"
+    archs = [f"adj={edges};ops=input,{','.join(ops[i:] + ops[:i])},output" for i in range(3)]
+    path = put(tmp_path / "a.csv", f'arch,b\n"{archs[0]}",1\n"{archs[1]}",2\n')
+    assert read_benchmark(path).lookup(archs[2]) == 0
+
+
 def test_table_by_index(tmp_path: Path) -> None:
     path = put(tmp_path / "a.csv", "index,test\n17,1\n4811,2\n")
     benchmark = read_benchmark(path, space="nasbench201")
@@ -282,7 +315,7 @@ def files() -> dict[str, tuple[str, bytes]]:
         "naslib": ("a.json", dumps(json_files.naslib()).encode()),
         "nds": ("DARTS.json", dumps(json_files.nds()).encode()),
         "nasbench301": ("a.json", dumps(json_files.nasbench301()).encode()),
-        "csv": ("a.csv", b"arch,b\n8:8:8:8:8,1\n"),
+        "csv": ("a.csv", b"name,arch,bbbb\nx,8:8:8:8:8,1\ny,8:8:8:8:16,2\n"),
     }
 
 
@@ -304,6 +337,80 @@ def test_file_larger_than_allowed(tmp_path: Path, kind: str) -> None:
     path.write_bytes(content)
     with pytest.raises(BenchmarkFileError, match="larger than 10 bytes"):
         read_benchmark(path, max_bytes=10)
+
+
+LIMITS = [
+    ("nats", table, "MAX_CELLS", 100, "more than 100 numbers"),
+    ("csv", table, "MAX_CELLS", 8, "more than 8 numbers"),
+    ("csv", table, "MAX_ARCH_BYTES", 100, "more than 100 bytes of architectures"),
+    ("nats", table, "MAX_SEEDS", 2, "more than 2 trainings of an architecture on"),
+    ("nats", nats, "MAX_TRIALS", 5, "expected a dict of at most 5 trials"),
+    ("nats", nats, "MAX_EPOCHS", 8, "epochs: expected an integer from 1"),
+    ("nats", streams, "MAX_TEXTS", 1000, "more than 1000 bytes of different texts"),
+    ("nats", streams, "MAX_DEPTH", 3, "nested more than 3 deep"),
+    ("nasbench101", nasbench101, "MAX_REPEATS", 2, "more than 2 trainings of its module"),
+    ("nasbench101", tfrecord, "MAX_RECORD", 20, "bytes are declared, at most 20 are allowed"),
+    ("naslib", source, "MAX_JSON", 20, "has more than 20 bytes"),
+    ("naslib", naslib, "MAX_KEY", 5, "expected integers in brackets"),
+    ("nds", nds, "MAX_EPOCHS", 4, "expected at most 4 epochs, got 5"),
+    ("csv", tables, "MAX_COLUMNS", 1, "more than 1 columns"),
+    ("csv", tables, "MAX_NAME", 3, "column names that differ, and are short"),
+]
+
+
+@pytest.mark.parametrize(("kind", "module", "name", "limit", "message"), LIMITS)
+def test_every_limit_is_kept(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    kind: str,
+    module: Any,
+    name: str,
+    limit: int,
+    message: str,
+) -> None:
+    file, content = files()[kind]
+    (tmp_path / file).write_bytes(content)
+    read_benchmark(tmp_path / file)
+    monkeypatch.setattr(module, name, limit)
+    with pytest.raises(BenchmarkFileError, match=message):
+        read_benchmark(tmp_path / file)
+
+
+def test_long_values_between_results_are_limited(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.pickle"
+    path.write_bytes(pickle.dumps(nats_files.networks(5, weights={"w": bytes(1000)}), 4))
+    read_benchmark(path)
+    monkeypatch.setattr(streams, "MAX_WEIGHTS", 900)
+    with pytest.raises(BenchmarkFileError, match="more than 900 bytes of long values"):
+        read_benchmark(path)
+
+
+@pytest.mark.parametrize("name", ["MAX_MEMO", "MAX_KEPT"])
+def test_what_is_kept_of_a_pickle_is_limited(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    path = tmp_path / "a.pickle"
+    path.write_bytes(pickle.dumps(nats_files.networks(5), 4))
+    monkeypatch.setattr(streams, "WINDOW", 1000)
+    read_benchmark(path)
+    monkeypatch.setattr(streams, name, 5)
+    with pytest.raises(BenchmarkFileError, match="more values are kept for later use"):
+        read_benchmark(path)
+
+
+def test_line_without_end_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tables, "MAX_LINE", 20)
+    with pytest.raises(BenchmarkFileError, match="a line has more than 20 bytes"):
+        read_benchmark(put(tmp_path / "a.csv", "arch,b\n8:8:8:8:8,1.00000000000000000000"))
+
+
+def test_limit_of_a_folder_is_that_of_all_files(simple: Path) -> None:
+    sizes = [len(bz2.decompress(p.read_bytes())) for p in simple.glob("0*")]
+    assert len(read_benchmark(simple, max_bytes=sum(sizes))) == 3
+    with pytest.raises(BenchmarkFileError, match="raise max_bytes"):
+        read_benchmark(simple, max_bytes=max(sizes) + 1)
 
 
 @pytest.mark.parametrize("pack", [gzip.compress, bz2.compress])
