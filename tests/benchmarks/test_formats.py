@@ -212,6 +212,8 @@ def test_nds(tmp_path: Path, file: str, dataset: str) -> None:
     expected = [100 - job["test_ep_top1"][-1] for job in jobs]
     for rule in ("mean", "max", "first", "0"):
         assert benchmark.accuracy(f"{dataset}/test@5:{rule}") == pytest.approx(expected)
+    train = [100 - job["train_ep_top1"][-1] for job in jobs]
+    assert benchmark.accuracy(f"{dataset}/train@5:mean") == pytest.approx(train)
     assert benchmark.column("job_id").tolist() == [0, 1, 2]
     assert benchmark.column("epoch_time").tolist() == [33.5] * 3
     assert benchmark.lookup(jobs[1]) == benchmark.lookup(jobs[1]["net"]) == 1
@@ -264,6 +266,23 @@ def test_nasbench301_folder_that_cannot_be_read(
     monkeypatch.setattr("os.scandir", refused)
     with pytest.raises(PermissionError, match="denied"):
         read_benchmark(tmp_path, format="nasbench301")
+
+
+def test_nasbench301_limit_of_a_folder_is_that_of_all_files(tmp_path: Path) -> None:
+    sizes = [
+        put(tmp_path / f"results_{i}.json", json_files.nasbench301(i)).stat().st_size
+        for i in range(3)
+    ]
+    assert len(read_benchmark(tmp_path, max_bytes=sum(sizes))) == 3
+    with pytest.raises(BenchmarkFileError, match="raise max_bytes"):
+        read_benchmark(tmp_path, max_bytes=max(sizes) + 1)
+
+
+def test_json_of_long_numbers(tmp_path: Path) -> None:
+    content = json.dumps(json_files.nasbench301()).encode()
+    long = content.replace(b'"runtime": 5136', b'"runtime": ' + b"9" * 401)
+    with pytest.raises(BenchmarkFileError, match="a number has 401 characters"):
+        read_benchmark(put(tmp_path / "results_0.json", long))
 
 
 def test_nasbench301_result_without_a_part(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 import statistics
 import tracemalloc
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -188,6 +189,27 @@ def test_a_container_is_not_changed_from_afar(tmp_path: Path) -> None:
             BenchmarkFileError, match=r"changed after it was used|are set in a Dict"
         ):
             read_benchmark(path)
+
+
+def test_memo_index_far_away_is_refused(tmp_path: Path) -> None:
+    """Two billion places would be made for it."""
+    path = tmp_path / "a.pickle"
+    path.write_bytes(b"\x80\x02Nr\xff\xff\xff\x7f.")
+    with pytest.raises(BenchmarkFileError, match="memo index 2147483647 follows"):
+        read_benchmark(path)
+
+
+def test_files_of_torch_that_are_not_whole(tmp_path: Path) -> None:
+    path = tmp_path / "a.pth"
+    content = nats_files.nasbench201((1,))
+    old = nats_files.legacy_pth(content)
+    path.write_bytes(old.replace(pickle.dumps(1001, 2), pickle.dumps(1002, 2), 1))
+    with pytest.raises(BenchmarkFileError, match="expected torch's protocol 1001"):
+        read_benchmark(path)
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("archive/data.pkl", pickle.dumps(content, 2) + b"more")
+    with pytest.raises(BenchmarkFileError, match="does not end where its value ends"):
+        read_benchmark(path)
 
 
 def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:

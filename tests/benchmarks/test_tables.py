@@ -400,6 +400,19 @@ def test_what_is_kept_of_a_pickle_is_limited(
         read_benchmark(path)
 
 
+def test_columns_with_few_numbers_are_limited(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ten columns have one number each, which forty rows make four hundred."""
+    names = ",".join(f"c{i}" for i in range(10))
+    rows = "".join(f"{8 * (i % 8 + 1)}:{8 * (i // 8 + 1)}:8:8:8{',' * 10}\n" for i in range(1, 40))
+    path = put(tmp_path / "a.csv", f"arch,{names}\n8:8:8:8:8{',1' * 10}\n{rows}")
+    assert len(read_benchmark(path)) == 40
+    monkeypatch.setattr(table, "MAX_CELLS", 300)
+    with pytest.raises(BenchmarkFileError, match="40 rows of 10 columns are more than 300"):
+        read_benchmark(path)
+
+
 def test_line_without_end_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tables, "MAX_LINE", 20)
     with pytest.raises(BenchmarkFileError, match="a line has more than 20 bytes"):

@@ -60,7 +60,9 @@ def _load_zip(source: Source, hook: Callable[[Dict], bool]) -> Any:
             with archive.open(info) as member:
                 machine = StreamMachine(lambda n: source.counted(member.read(n)), hook)
                 content = machine.guarded(where)
-                if member.read(1):  # which also compares the checksum
+                if machine.pos < len(machine.data) or member.read(
+                    1
+                ):  # which also compares the checksum
                     raise ValueError("data.pkl does not end where its value ends")
             return content
     except BenchmarkFileError:
