@@ -35,6 +35,7 @@ from zeroshot.spaces import get_space
 
 from . import json_files, nasbench101_files, nats_files
 
+MADE = Benchmark(None, (), {"b": np.ones(1)}, records=1, source="a.csv", sha256="")
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
@@ -70,9 +71,15 @@ def test_target_of_wrong_parts(change: dict[str, Any]) -> None:
         Target(**{"dataset": "cifar10", "split": "test", "epochs": 200, "trials": "mean", **change})
 
 
+def test_target_of_numpy_integers() -> None:
+    target = Target("cifar10", "test", np.int64(200), np.int32(777))
+    assert target == Target.parse("cifar10/test@200:777")
+    assert type(target.epochs) is type(target.trials) is int
+
+
 def test_target_has_no_default() -> None:
     with pytest.raises(TypeError, match="trials"):
-        Target("cifar10", "test", 200)  # type: ignore[call-arg]
+        Target("cifar10", "test", 200)
 
 
 def test_unknown_target_lists_what_is_there(simple: Path) -> None:
@@ -84,6 +91,11 @@ def test_unknown_target_lists_what_is_there(simple: Path) -> None:
         benchmark.accuracy("cifar10")
     with pytest.raises(ValueError, match="no column 'x'"):
         benchmark.column("x")
+    with pytest.raises(
+        ValueError, match=r"no cifar10/valid@9:mean.*cifar10-valid/valid@9"
+    ) as caught:
+        benchmark.accuracy("cifar10/valid@9:mean")
+    assert "ImageNet" not in str(caught.value).partition(" and the columns ")[0]
 
 
 def test_columns_are_copies(simple: Path) -> None:
@@ -471,6 +483,20 @@ def test_wrong_arguments(tmp_path: Path) -> None:
         read_benchmark(tmp_path)
     with pytest.raises(ValueError, match=r"ends in \.csv"):
         read_benchmark(path).save(tmp_path / "a.xlsx")
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: read_benchmark(None), "path: expected a path, got NoneType"),
+        (lambda: read_benchmark("a", progress=5), "progress: expected a function, got int"),
+        (lambda: MADE.accuracy(None), "target: expected a Target or a text, got NoneType"),
+        (lambda: MADE.column(["b"]), "name: expected a text, got list"),
+    ],
+)
+def test_argument_of_a_wrong_type_is_named(call: Callable[[], Any], message: str) -> None:
+    with pytest.raises(TypeError, match=message):
+        call()
 
 
 def test_pipe_is_refused(tmp_path: Path) -> None:

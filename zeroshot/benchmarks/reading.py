@@ -95,7 +95,11 @@ def read_benchmark(
     >>> benchmark.accuracy("cifar10/test@200:mean"), benchmark.lookup((8, 8, 8, 8, 16))
     (array([81.5, 82. ]), 1)
     """
-    if format is not None and format not in FORMATS:
+    if not isinstance(path, str | os.PathLike):
+        raise TypeError(f"path: expected a path, got {type(path).__name__}")
+    if progress is not None and not callable(progress):
+        raise TypeError(f"progress: expected a function, got {type(progress).__name__}")
+    if format is not None and (not isinstance(format, str) or format not in FORMATS):
         raise ValueError(f"format: expected one of {', '.join(FORMATS)}; got {format!r}")
     if space is not None:
         get_space(space)

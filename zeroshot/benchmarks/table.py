@@ -162,14 +162,19 @@ class Benchmark:
                     f"target: expected DATASET/SPLIT@EPOCHS:TRIALS or the name of a column, got "
                     f"{target!r}; {self._known()}"
                 ) from None
+        if not isinstance(target, Target):
+            raise TypeError(f"target: expected a Target or a text, got {type(target).__name__}")
         if target not in self._by_target:
-            raise ValueError(f"target: no {target}; {self._known()}")
+            raise ValueError(f"target: no {target}; {self._known(target.dataset)}")
         return self.column(self._by_target[target])
 
-    def _known(self) -> str:
-        """Targets and other columns, for a message."""
+    def _known(self, dataset: str = "") -> str:
+        """Targets, of a data set as cifar10 and cifar10-valid if one is named and there, and other
+        columns, for a message."""
+        word = dataset.lower().partition("-")[0]
+        near = [t for t in self._by_target if t.dataset.lower().partition("-")[0] == word]
         groups: dict[str, list[str]] = {}
-        for target in self._by_target:
+        for target in near or self._by_target:
             at, _, rule = str(target).partition(":")
             groups.setdefault(at, []).append(rule)
         targets = [f"{at}:{'|'.join(rules)}" for at, rules in groups.items()]
@@ -182,6 +187,8 @@ class Benchmark:
 
     def column(self, name: str) -> NDArray[np.float64]:
         """A column of numbers, shape (len(archs),), as a copy; NaN where there is none."""
+        if not isinstance(name, str):
+            raise TypeError(f"name: expected a text, got {type(name).__name__}")
         if name in self.left_out:
             raise ValueError(
                 f"name: expected a column of numbers, got {name!r}, which has {self.left_out[name]}"

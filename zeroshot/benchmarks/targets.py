@@ -13,6 +13,8 @@ import re
 from dataclasses import dataclass
 from typing import Any, Final
 
+import numpy as np
+
 RULES: Final = ("mean", "max", "first")
 """What can be made of several trainings."""
 
@@ -65,6 +67,8 @@ class Target:
             _check_word(name, getattr(self, name))
         for name, limit in (("epochs", 10**6), ("trials", 2**63)):
             value = getattr(self, name)
+            if isinstance(value, np.integer):
+                object.__setattr__(self, name, value := int(value))
             if isinstance(value, str) and name == "trials":
                 if value not in RULES:
                     raise ValueError(
