@@ -7,8 +7,8 @@
     python tests/benchmarks/fuzz.py --only tfrecord --seed 7 --runs 1000
 
 Of what is compressed or has checksums mostly the content is damaged and then packed again, so that
-damage gets behind them. Any other exception, a file that takes longer than a second, and memory of
-more than `MEMORY` bytes end the run, with what is needed to see it again.
+damage gets behind them. Any other exception, and memory of more than `MEMORY` bytes, end the run
+with what is needed to see it again; the file that took longest is told behind each reader.
 """
 
 from __future__ import annotations
@@ -45,7 +45,6 @@ import zeroshot
 from zeroshot.benchmarks.writing import write
 
 MEMORY = 3 << 30
-SECONDS = 1.0
 TOKENS = (
     b"null", b"true", b"-1", b"1e999", b"NaN", b"[]", b"{}", b'""', b"9" * 30, b"0", b"1" * 5000,
     b"-0.0", b"[[[[", b'"' + b"x" * 300 + b'"', b"\xff\xfe", b"\0", b",", b"\n", b"_", b"1e5",
@@ -127,6 +126,7 @@ def kinds() -> dict[str, Kind]:
         "naslib301": Kind("zc.json", dumps(json_files.naslib("nasbench301")).encode()),
         "nds": Kind("DARTS.json", dumps(json_files.nds()).encode()),
         "nasbench301": Kind("results_0.json", dumps(json_files.nasbench301()).encode()),
+        "results": Kind("results/results_0.json", dumps(json_files.nasbench301()).encode()),
         "csv": Kind("a.csv", table()),
         "csv_gz": Kind("a.csv.gz", table(), gzip.compress),
     }
@@ -194,9 +194,9 @@ def check(benchmark: zeroshot.Benchmark) -> None:
     assert len(benchmark.sha256) == 64
 
 
-def run(name: str, kind: Kind, runs: int, seed: int, folder: Path) -> tuple[int, float]:
-    """How many files were refused, and the longest time that one took."""
-    n_refused, longest = 0, 0.0
+def run(name: str, kind: Kind, runs: int, seed: int, folder: Path) -> tuple[int, tuple[float, int]]:
+    """How many files were refused, and the longest time that one took, and which."""
+    n_refused, longest = 0, (0.0, 0)
     path = folder / kind.name
     path.parent.mkdir(exist_ok=True)
     opened = path.parent if "/" in kind.name else path
@@ -216,10 +216,7 @@ def run(name: str, kind: Kind, runs: int, seed: int, folder: Path) -> tuple[int,
         except BaseException:
             print(f"{name}, seed {seed}, run {i}: {content[:300]!r}", file=sys.stderr)
             raise
-        seconds = time.process_time() - start
-        longest = max(longest, seconds)
-        if seconds > SECONDS:
-            raise AssertionError(f"{name}, seed {seed}, run {i} took {seconds:.1f} s")
+        longest = max(longest, (time.process_time() - start, i))
     return n_refused, longest
 
 
@@ -234,10 +231,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     with tempfile.TemporaryDirectory() as folder:
         for name in args.only or known:
             start = time.perf_counter()
-            n_refused, longest = run(name, known[name], args.runs, args.seed, Path(folder))
+            n_refused, (seconds, slowest) = run(
+                name, known[name], args.runs, args.seed, Path(folder)
+            )
             print(
                 f"{name:12} {args.runs} files, {n_refused} refused, "
-                f"{time.perf_counter() - start:.0f} s, longest {1000 * longest:.0f} ms",
+                f"{time.perf_counter() - start:.0f} s, "
+                f"at most {1000 * seconds:.0f} ms (run {slowest})",
                 flush=True,
             )
     return 0

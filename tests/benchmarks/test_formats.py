@@ -53,6 +53,13 @@ def test_nasbench101(tmp_path: Path, split: str, field: int) -> None:
     assert found == pytest.approx(100 * statistics.fmean(halfway))
 
 
+def test_nasbench101_is_of_no_other_space(tmp_path: Path) -> None:
+    path = put(tmp_path / "a.tfrecord", nasbench101_files.tfrecord())
+    with pytest.raises(BenchmarkFileError, match="space: expected nasbench101, got nasbench201"):
+        read_benchmark(path, space="nasbench201")
+    assert read_benchmark(path, space="nasbench101").space == "nasbench101"
+
+
 def test_modules_are_found_whatever_their_numbering(tmp_path: Path) -> None:
     benchmark = read_benchmark(put(tmp_path / "a.tfrecord", nasbench101_files.tfrecord()))
     matrix, ops = zeroshot.convert(MODULES[2], "matrix", space="nasbench101")
@@ -152,13 +159,32 @@ def test_naslib_accuracy_is_one_training(tmp_path: Path) -> None:
     content = json_files.naslib()
     benchmark = read_benchmark(put(tmp_path / "a.json", content))
     expected = [v["val_accuracy"] for v in content["nasbench201"]["cifar10"].values()]
-    assert benchmark.accuracy("cifar10-valid/valid@200:first").tolist() == expected
-    with pytest.raises(ValueError, match="no cifar10-valid/valid@200:mean"):
-        benchmark.accuracy("cifar10-valid/valid@200:mean")
+    assert benchmark.accuracy("cifar10-valid/test@200:first").tolist() == expected
+    for other in ("valid@200:first", "test@200:mean"):
+        with pytest.raises(ValueError, match=f"no cifar10-valid/{other}"):
+            benchmark.accuracy(f"cifar10-valid/{other}")
     surrogate = read_benchmark(
         put(tmp_path / "b.json", json_files.naslib("nasbench301", ["cifar10"]))
     )
     assert [*map(str, surrogate.targets)] == ["cifar10/valid@100:first:surrogate_accuracy"]
+
+
+def test_naslib_records_of_one_network_are_one_row(tmp_path: Path) -> None:
+    """Modules of NAS-Bench-101 that differ in unused vertices; the first record counts."""
+    used = (0, 1, 0, 0, 0, 1, 0, 0, 0, 0, 2, 1)
+    more = (0, 1, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2, 3, 1)
+    networks = {str(used): {"val_accuracy": 90.0, "snip": 1.0}, str(more): {"val_accuracy": 91.0}}
+    path = put(tmp_path / "zc.json", {"nasbench101": {"cifar10": networks}})
+    benchmark = read_benchmark(path)
+    assert (len(benchmark), benchmark.records) == (1, 2)
+    assert benchmark.accuracy("cifar10/valid@108:first").tolist() == [90.0]
+
+
+def test_naslib_accuracy_is_a_percentage(tmp_path: Path) -> None:
+    content = json_files.naslib()
+    next(iter(content["nasbench201"]["cifar10"].values()))["val_accuracy"] = 123.0
+    with pytest.raises(BenchmarkFileError, match="val_accuracy: expected a percentage, got 123"):
+        read_benchmark(put(tmp_path / "a.json", content))
 
 
 def test_naslib_needs_a_space(tmp_path: Path) -> None:
@@ -186,6 +212,8 @@ def test_nds(tmp_path: Path, file: str, dataset: str) -> None:
     expected = [100 - job["test_ep_top1"][-1] for job in jobs]
     for rule in ("mean", "max", "first", "0"):
         assert benchmark.accuracy(f"{dataset}/test@5:{rule}") == pytest.approx(expected)
+    train = [100 - job["train_ep_top1"][-1] for job in jobs]
+    assert benchmark.accuracy(f"{dataset}/train@5:mean") == pytest.approx(train)
     assert benchmark.column("job_id").tolist() == [0, 1, 2]
     assert benchmark.column("epoch_time").tolist() == [33.5] * 3
     assert benchmark.lookup(jobs[1]) == benchmark.lookup(jobs[1]["net"]) == 1
@@ -209,6 +237,7 @@ def test_nasbench301_folder(tmp_path: Path) -> None:
         folder.mkdir(parents=True)
         content = json_files.nasbench301(seed, epochs, channels, layers)
         content["test_accuracy"] = 90.0 + i
+        content["budget"] = 7  # which some searches counted in their own way
         put(folder / f"results_{i}.json", content)
     benchmark = read_benchmark(tmp_path)
     assert (benchmark.space, len(benchmark), benchmark.records) == ("nasbench301", 2, 4)
@@ -217,6 +246,7 @@ def test_nasbench301_folder(tmp_path: Path) -> None:
     assert benchmark.accuracy("cifar10/test@50:first")[1] == 92.0
     assert benchmark.accuracy("cifar10-50x20/test@100:max")[1] == 93.0
     assert benchmark.column("cifar10@100/epochs_trained")[0] == 98
+    assert benchmark.column("cifar10@100/params_millions")[0] == pytest.approx(1.204906)
     module: Any = get_space("nasbench301")
     arch = module.sample(1, 2)[0]
     normal, reduce = module.to_compact(arch)
@@ -224,6 +254,35 @@ def test_nasbench301_folder(tmp_path: Path) -> None:
     assert benchmark.lookup(arch) == benchmark.lookup(swapped) == 1
     alone = tmp_path / "run_2" / "results_fidelity_0" / "results_2.json"
     assert read_benchmark(alone).archs == benchmark.archs[1:]
+
+
+def test_nasbench301_folder_that_cannot_be_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(path: Any) -> Any:
+        raise PermissionError(13, "denied", str(path))
+
+    put(tmp_path / "results_0.json", json_files.nasbench301())
+    monkeypatch.setattr("os.scandir", refused)
+    with pytest.raises(PermissionError, match="denied"):
+        read_benchmark(tmp_path, format="nasbench301")
+
+
+def test_nasbench301_limit_of_a_folder_is_that_of_all_files(tmp_path: Path) -> None:
+    sizes = [
+        put(tmp_path / f"results_{i}.json", json_files.nasbench301(i)).stat().st_size
+        for i in range(3)
+    ]
+    assert len(read_benchmark(tmp_path, max_bytes=sum(sizes))) == 3
+    with pytest.raises(BenchmarkFileError, match="raise max_bytes"):
+        read_benchmark(tmp_path, max_bytes=max(sizes) + 1)
+
+
+def test_json_of_long_numbers(tmp_path: Path) -> None:
+    content = json.dumps(json_files.nasbench301()).encode()
+    long = content.replace(b'"runtime": 5136', b'"runtime": ' + b"9" * 401)
+    with pytest.raises(BenchmarkFileError, match="a number has 401 characters"):
+        read_benchmark(put(tmp_path / "results_0.json", long))
 
 
 def test_nasbench301_result_without_a_part(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 import statistics
 import tracemalloc
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +86,16 @@ def test_a_seed_that_an_architecture_lacks_is_nan(simple: Path) -> None:
     assert np.isnan(found).tolist() == [True, False, True]
 
 
+def test_first_is_the_smallest_seed(tmp_path: Path) -> None:
+    content = nats_files.networks(5)
+    trials = content["200"]["all_results"]
+    content["200"]["all_results"] = {key: trials[key] for key in reversed(trials)}
+    (tmp_path / "5.pickle.pbz2").write_bytes(nats_files.pbz2(content))
+    benchmark = read_benchmark(tmp_path / "5.pickle.pbz2")
+    first, seed = (benchmark.accuracy(f"cifar10/test@9:{rule}") for rule in ("first", 777))
+    assert first == seed
+
+
 def same(one: Any, other: Any) -> bool:
     return (
         one.archs == other.archs
@@ -139,7 +150,7 @@ def test_pth_of_nasbench201(tmp_path: Path, write: Any) -> None:
 
 @pytest.mark.parametrize("new", [True, False])
 def test_pth_with_weights_that_torch_wrote(tmp_path: Path, new: bool) -> None:
-    torch = pytest.importorskip("torch")
+    torch = pytest.importorskip("torch", reason="torch is not installed: no files of torch.save")
     content = nats_files.single((1, 2), weights=None)
     for networks in content["arch2infos"].values():
         for results in networks.values():
@@ -178,6 +189,27 @@ def test_a_container_is_not_changed_from_afar(tmp_path: Path) -> None:
             BenchmarkFileError, match=r"changed after it was used|are set in a Dict"
         ):
             read_benchmark(path)
+
+
+def test_memo_index_far_away_is_refused(tmp_path: Path) -> None:
+    """Two billion places would be made for it."""
+    path = tmp_path / "a.pickle"
+    path.write_bytes(b"\x80\x02Nr\xff\xff\xff\x7f.")
+    with pytest.raises(BenchmarkFileError, match="memo index 2147483647 follows"):
+        read_benchmark(path)
+
+
+def test_files_of_torch_that_are_not_whole(tmp_path: Path) -> None:
+    path = tmp_path / "a.pth"
+    content = nats_files.nasbench201((1,))
+    old = nats_files.legacy_pth(content)
+    path.write_bytes(old.replace(pickle.dumps(1001, 2), pickle.dumps(1002, 2), 1))
+    with pytest.raises(BenchmarkFileError, match="expected torch's protocol 1001"):
+        read_benchmark(path)
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("archive/data.pkl", pickle.dumps(content, 2) + b"more")
+    with pytest.raises(BenchmarkFileError, match="does not end where its value ends"):
+        read_benchmark(path)
 
 
 def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
@@ -245,6 +277,10 @@ def changed(change: Any) -> bytes:
             lambda r: r["all_results"]["cifar10", 777]["eval_acc1es"].update({"ori-test@8": 940}),
             "percentage",
         ),
+        (
+            lambda r: r["all_results"]["cifar10", 777]["eval_acc1es"].update({"ori-test@8": "94"}),
+            "ori-test@8: expected a number, got '94'",
+        ),
         (lambda r: r["all_results"].update({"cifar10": {}}), "data set, seed"),
         (lambda r: r["all_results"].update({("cifar10", 1): 5}), "a trial is a int"),
     ],
@@ -259,6 +295,11 @@ def test_contents_that_cannot_be_are_refused(tmp_path: Path, change: Any, messag
 
 def test_two_files_of_one_architecture_are_refused(tmp_path: Path) -> None:
     path = nats_files.folder(tmp_path / "a", (5,))
+    copy = path / "000005.pickle"
+    copy.write_bytes(pickle.dumps(nats_files.networks(5)))
+    with pytest.raises(BenchmarkFileError, match=r"architecture 5: has \S+@4:777 already"):
+        read_benchmark(path)
+    copy.unlink()
     content = nats_files.networks(5)
     for results in content.values():
         results["arch_index"] = 6

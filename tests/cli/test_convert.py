@@ -115,7 +115,7 @@ TABLE = "dataset,arch,snip\ncifar10,8:8:8:8:8,1.5\ncifar100,8:8:8:8:8,2\n"
 @pytest.mark.parametrize("ending", ["csv", "csv.gz", "parquet"])
 def test_a_benchmark_file_is_written_as_a_table(run: Run, tmp_path: Path, ending: str) -> None:
     if ending == "parquet":
-        pytest.importorskip("pyarrow")
+        pytest.importorskip("pyarrow", reason="pyarrow is not installed: no Parquet")
     source, out = tmp_path / "source.csv", tmp_path / f"out.{ending}"
     source.write_text(TABLE)
     code, printed, told = run("convert", str(source), str(out))
@@ -124,6 +124,12 @@ def test_a_benchmark_file_is_written_as_a_table(run: Run, tmp_path: Path, ending
     benchmark = zeroshot.read_benchmark(out)
     assert benchmark.archs == ("8:8:8:8:8",)
     assert benchmark.column("cifar100/snip").tolist() == [2.0]
+
+
+def test_columns_that_are_left_out_are_told(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("arch,acc,note\n8:8:8:8:8,1.5,x\n")
+    _, _, told = run("convert", str(tmp_path / "a.csv"), str(tmp_path / "b.csv"))
+    assert told.endswith("\nleft out, as no numbers: note\n")
 
 
 def test_progress_of_a_benchmark_file_is_told(run: Run, tmp_path: Path) -> None:
@@ -143,6 +149,10 @@ def test_progress_of_a_benchmark_file_is_told(run: Run, tmp_path: Path) -> None:
         (("source.csv", "out.csv", "--max-bytes", "5"), "larger than 5 bytes"),
         (("source.csv", "out.csv", "--space", "nasbench201"), "line 2"),
         (("4811", "--max-bytes", "5"), "expected FILE OUT"),
+        (("source.csv",), "ARCH 1: source.csv is a file or folder; expected FILE OUT"),
+        (("source.csv", "out.xlsx"), "where OUT ends in .csv, .csv.gz, .parquet"),
+        (("source.csv", "source.csv"), "OUT: expected another file than FILE, got source.csv"),
+        (("source.csv", "./source.csv"), "OUT: expected another file than FILE"),
     ],
 )
 def test_a_benchmark_file_that_cannot_be_converted(
@@ -154,6 +164,7 @@ def test_a_benchmark_file_that_cannot_be_converted(
     assert (code, out) == (2, "")
     assert message in err and err.count("\n") == 1
     assert [path.name for path in tmp_path.iterdir()] == ["source.csv"]
+    assert Path("source.csv").read_text() == TABLE
 
 
 def test_ctrl_c_leaves_no_half_file(

@@ -37,6 +37,8 @@ MAX_REPEATS: Final = 50
 
 def read_file(source: Source, space: str | None = None) -> Benchmark:
     """Read a file of records."""
+    if space not in (None, "nasbench101"):
+        raise BenchmarkFileError(f"{source.where}: space: expected nasbench101, got {space}")
     collector = Collector("nasbench101", source.where)
     rows: dict[str, tuple[int, str]] = {}  # by hash, and the module that has it
     n_repeats: dict[tuple[int, int], int] = {}
@@ -58,7 +60,7 @@ def read_file(source: Source, space: str | None = None) -> Benchmark:
             if repeat == MAX_REPEATS:
                 raise ValueError(f"more than {MAX_REPEATS} trainings of its module")
             n_repeats[row, epochs] = repeat + 1
-            _add(collector, row, Training(DATASET, epochs, repeat), metrics)
+            _add(collector, row, Training(DATASET, epochs, repeat), metrics, where)
         except BenchmarkFileError:
             raise
         except DAMAGE as error:
@@ -83,7 +85,7 @@ def _text(matrix: str, ops: str) -> str:
     return f"adj={rows};ops={ops}"
 
 
-def _add(collector: Collector, row: int, training: Training, message: bytes) -> None:
+def _add(collector: Collector, row: int, training: Training, message: bytes, where: str) -> None:
     evaluations: list[dict[int, float]] = []
     for number, value in tfrecord.fields(message):
         if number == 1 and isinstance(value, bytes):
@@ -99,7 +101,7 @@ def _add(collector: Collector, row: int, training: Training, message: bytes) -> 
     training.extras["train_seconds"] = final.get(2, math.nan)
     training.extras["train_seconds_per_epoch"] = final.get(2, math.nan) / training.epochs
     training.extras["halfway_train_seconds"] = halfway.get(2, math.nan)
-    collector.add(row, training)
+    collector.add(row, training, where)
 
 
 def _evaluation(message: bytes) -> dict[int, float]:

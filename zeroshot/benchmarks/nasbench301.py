@@ -74,7 +74,7 @@ class _Results:
             "epochs_trained": real(info[0].get("epochs")),
             "params_millions": real(info[0].get("model_parameters")) / 1e6,
         }
-        self.collector.add(row, training)
+        self.collector.add(row, training, where)
 
 
 def read_content(content: Any, source: Source, space: str | None) -> Benchmark:
@@ -108,10 +108,14 @@ def found_files(path: Path) -> list[Path]:
     """Results in a folder and below; links to folders are not followed."""
     return [
         Path(folder, name)
-        for folder, _, names in os.walk(path)
+        for folder, _, names in os.walk(path, onerror=_refuse)
         for name in names
         if FILE_NAME.fullmatch(name)
     ]
+
+
+def _refuse(error: OSError) -> None:
+    raise error  # a folder that cannot be read is no folder without results
 
 
 def _integer(value: Any, where: str) -> int:

@@ -8,8 +8,14 @@ Layout (automl/NASLib ``naslib/data``), the outermost level not in all files::
 A score is an object, or, in older files, a number. Columns are ``DATASET/NAME`` and
 ``DATASET/NAME_seconds``. Architectures are NASLib's operations or tuples, see `zeroshot.notations`.
 
-``val_accuracy`` is a validation accuracy of one training that NASLib drew at random: a target with
-``first``, where it is known of which epoch. That of NAS-Bench-301 is a model's prediction.
+``val_accuracy`` is an accuracy of one training that NASLib drew at random: a target with ``first``,
+where it is known of what. Of NAS-Bench-201 it is one of test images: NASLib asks for the last of a
+training's evaluations, for validation and test alike (``search_spaces/nasbench201/graph.py``), and
+that is the test set. Values of CIFAR-10 are of the training on half of the images. Of NAS-Bench-301
+it is a model's prediction.
+
+Records of one network, as NAS-Bench-101's modules are with and without unused vertices, are one row
+of what the first record says.
 """
 
 from __future__ import annotations
@@ -17,6 +23,7 @@ from __future__ import annotations
 __all__ = ["is_naslib", "read_content"]
 
 import json
+import math
 import re
 from pathlib import Path
 from typing import Any, Final
@@ -39,9 +46,9 @@ NOTATIONS: Final = dict(SPACES.values())
 
 ACCURACIES: Final = {
     ("nasbench101", "cifar10"): Target("cifar10", "valid", 108, "first"),
-    ("nasbench201", "cifar10"): Target("cifar10-valid", "valid", 200, "first"),
-    ("nasbench201", "cifar100"): Target("cifar100", "valid", 200, "first"),
-    ("nasbench201", "ImageNet16-120"): Target("ImageNet16-120", "valid", 200, "first"),
+    ("nasbench201", "cifar10"): Target("cifar10-valid", "test", 200, "first"),
+    ("nasbench201", "cifar100"): Target("cifar100", "test", 200, "first"),
+    ("nasbench201", "ImageNet16-120"): Target("ImageNet16-120", "test", 200, "first"),
     ("nasbench301", "cifar10"): Target("cifar10", "valid", 100, "first", "surrogate_accuracy"),
 }
 """What ``val_accuracy`` is, where it is known."""
@@ -77,8 +84,9 @@ def read_content(content: Any, source: Source, space: str | None) -> Benchmark:
         )
     collector = Collector(space, where)
     for dataset, networks in _items(content, where, "of data sets"):
+        seen: set[int] = set()
         for arch, values in _items(networks, f"{where}, {dataset[:60]}", "of architectures"):
-            _add(collector, dataset, arch, values)
+            _add(collector, dataset, arch, values, seen)
     return collector.finish(source.sha256())
 
 
@@ -98,12 +106,15 @@ def _items(value: Any, where: str, what: str) -> Any:
     return value.items()
 
 
-def _add(collector: Collector, dataset: str, arch: str, values: Any) -> None:
+def _add(collector: Collector, dataset: str, arch: str, values: Any, seen: set[int]) -> None:
     space = str(collector.space)
     where = f"{collector.where}, {dataset[:60]}, {arch[:100]}"
     notation = NOTATIONS[space]
     row, _ = collector.row(_parsed(arch, where), where, notation)
     collector.records += 1
+    if row in seen:
+        return
+    seen.add(row)
     accuracy = ACCURACIES.get((space, dataset))
     for name, value in _items(values, where, "of scores"):
         column = f"{dataset}/{name}"
@@ -114,6 +125,8 @@ def _add(collector: Collector, dataset: str, arch: str, values: Any) -> None:
         elif isinstance(value, int | float) and not isinstance(value, bool):
             if name == "val_accuracy" and accuracy is not None:
                 column = str(accuracy)
+                if not (math.isnan(value) or 0.0 <= value <= 100.001):
+                    raise BenchmarkFileError(f"{where}, {name}: expected a percentage, got {value}")
             collector.set(row, column, real(value))
 
 

@@ -119,6 +119,8 @@ def _trial_of(found: dict[Any, Any]) -> _Trial:
 
 def _percent(value: Any, name: str) -> float:
     number = real(value)
+    if math.isnan(number) and not isinstance(value, float):
+        raise BenchmarkFileError(f"{name}: expected a number, got {_show(value)}")
     if not math.isnan(number) and not 0.0 <= number <= 100.001:
         raise BenchmarkFileError(f"{name}: expected a percentage, got {number}")
     return number
@@ -225,7 +227,7 @@ class _Networks:
             raise BenchmarkFileError(f"{where}: its architecture is that of {int(known)}")
         self.collector.set(row, "index", results.index)
         for training in results.trainings:
-            self.collector.add(row, training)
+            self.collector.add(row, training, where)
 
     def finish(self, sha256: str) -> Benchmark:
         if self.collector is None:

@@ -62,7 +62,7 @@ def read_content(content: Any, source: Source, space: str | None) -> Benchmark:
             training.accuracies["train"] = _accuracy(
                 100.0 - real(errors[-1]), f"{at}, 'train_ep_top1'"
             )
-        collector.add(row, training)
+        collector.add(row, training, at)
         for key in ("width", "depth"):
             collector.set(row, key, getattr(record, key))
         for key, value in job.items():

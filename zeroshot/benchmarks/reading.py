@@ -95,7 +95,11 @@ def read_benchmark(
     >>> benchmark.accuracy("cifar10/test@200:mean"), benchmark.lookup((8, 8, 8, 8, 16))
     (array([81.5, 82. ]), 1)
     """
-    if format is not None and format not in FORMATS:
+    if not isinstance(path, str | os.PathLike):
+        raise TypeError(f"path: expected a path, got {type(path).__name__}")
+    if progress is not None and not callable(progress):
+        raise TypeError(f"progress: expected a function, got {type(progress).__name__}")
+    if format is not None and (not isinstance(format, str) or format not in FORMATS):
         raise ValueError(f"format: expected one of {', '.join(FORMATS)}; got {format!r}")
     if space is not None:
         get_space(space)
@@ -135,7 +139,7 @@ def _read_folder(
 
 def _format_of(source: Source) -> str:
     """The format of a file; of JSON, any of them."""
-    start = source.peek(64)
+    start = source.peek(512)
     name = source.path.name.lower()
     if not start:
         raise BenchmarkFileError(f"{source.where}: the file is empty")
@@ -143,6 +147,8 @@ def _format_of(source: Source) -> str:
         return "parquet"
     if start[:2] == b"PK" or start[: len(MAGIC)] == MAGIC or start[:1] == b"\x80":
         return "nats"
+    if start[257:262] == b"ustar":
+        raise BenchmarkFileError(f"{source.where}: expected this tar archive to be unpacked")
     if len(start) >= 12:
         length, crc = struct.unpack("<QI", start[:12])
         if length <= tfrecord.MAX_RECORD and tfrecord.masked_crcs([start[:8]])[0] == crc:

@@ -80,6 +80,8 @@ class Benchmark:
         Path of the file.
     sha256 : str
         Of the file; of a folder, of the lines ``sha256 name`` of its files, sorted by name.
+    left_out : dict of str to str
+        Columns of a table that are no numbers, and the first text that was met in each.
 
     Examples
     --------
@@ -99,12 +101,14 @@ class Benchmark:
         source: str,
         sha256: str,
         keys: Mapping[str, int] | None = None,
+        left_out: Mapping[str, str] | None = None,
     ) -> None:
         self.space = space
         self.archs = archs
         self.records = records
         self.source = source
         self.sha256 = sha256
+        self.left_out = dict(left_out or {})
         self._columns = dict(columns)
         self._by_target = _targets(space, self._columns)
         self._rows = {arch: i for i, arch in enumerate(archs)}
@@ -149,7 +153,7 @@ class Benchmark:
             If the file has no such target; with all that it has.
         """
         if isinstance(target, str):
-            if target in self._columns:
+            if target in self._columns or target in self.left_out:
                 return self.column(target)
             try:
                 target = Target.parse(target)
@@ -158,14 +162,19 @@ class Benchmark:
                     f"target: expected DATASET/SPLIT@EPOCHS:TRIALS or the name of a column, got "
                     f"{target!r}; {self._known()}"
                 ) from None
+        if not isinstance(target, Target):
+            raise TypeError(f"target: expected a Target or a text, got {type(target).__name__}")
         if target not in self._by_target:
-            raise ValueError(f"target: no {target}; {self._known()}")
+            raise ValueError(f"target: no {target}; {self._known(target.dataset)}")
         return self.column(self._by_target[target])
 
-    def _known(self) -> str:
-        """Targets and other columns, for a message."""
+    def _known(self, dataset: str = "") -> str:
+        """Targets, of a data set as cifar10 and cifar10-valid if one is named and there, and other
+        columns, for a message."""
+        word = dataset.lower().partition("-")[0]
+        near = [t for t in self._by_target if t.dataset.lower().partition("-")[0] == word]
         groups: dict[str, list[str]] = {}
-        for target in self._by_target:
+        for target in near or self._by_target:
             at, _, rule = str(target).partition(":")
             groups.setdefault(at, []).append(rule)
         targets = [f"{at}:{'|'.join(rules)}" for at, rules in groups.items()]
@@ -178,6 +187,12 @@ class Benchmark:
 
     def column(self, name: str) -> NDArray[np.float64]:
         """A column of numbers, shape (len(archs),), as a copy; NaN where there is none."""
+        if not isinstance(name, str):
+            raise TypeError(f"name: expected a text, got {type(name).__name__}")
+        if name in self.left_out:
+            raise ValueError(
+                f"name: expected a column of numbers, got {name!r}, which has {self.left_out[name]}"
+            )
         if name not in self._columns:
             raise ValueError(f"name: no column {name!r}; {self._known()}")
         return self._columns[name].copy()
@@ -318,6 +333,7 @@ class Collector:
         self.where = where
         self.records = 0
         self.rows: dict[str, int] = {}
+        self.left_out: dict[str, str] = {}
         self._columns: dict[str, array[float]] = {}
         self._sums: dict[str, array[float]] = {}  # of extras over trainings, and their number
         self._seeds: dict[tuple[str, str, int], list[int]] = {}
@@ -365,7 +381,7 @@ class Collector:
         column = self._columns.get(name)
         return math.nan if column is None or row >= len(column) else column[row]
 
-    def add(self, row: int, training: Training) -> None:
+    def add(self, row: int, training: Training, where: str) -> None:
         """What a training measured."""
         at = f"{training.dataset}@{training.epochs}"
         for split, value in training.accuracies.items():
@@ -374,11 +390,13 @@ class Collector:
             if training.seed not in seeds:
                 if len(seeds) == MAX_SEEDS:
                     raise BenchmarkFileError(
-                        f"{self.where}: more than {MAX_SEEDS} trainings of an architecture on "
+                        f"{where}: more than {MAX_SEEDS} trainings of an architecture on "
                         f"{training.dataset!r}"
                     )
                 seeds.append(training.seed)
             name = f"{training.dataset}/{split}@{training.epochs}:{training.seed}"
+            if not math.isnan(self.get(row, name)):
+                raise BenchmarkFileError(f"{where}: has {name} already; expected it once")
             self.set(row, name, value)
             first = f"{training.dataset}/{split}@{training.epochs}:first"
             if math.isnan(self.get(row, first)):
@@ -448,6 +466,7 @@ class Collector:
             source=self.where,
             sha256=sha256,
             keys=keys,
+            left_out=self.left_out,
         )
 
 

@@ -5,7 +5,7 @@ Architectures are in a column ``arch``, ``arch_str``, ``architecture``, ``genoty
 (``op~input|op~input+...``); or, if the space is named, in ``index``. A column ``space`` names their
 space; otherwise the first one is looked at. With a column ``dataset`` an architecture may have a
 row for each data set, and columns become ``DATASET/NAME``. Columns in which all that is there are
-numbers are kept; an empty cell is NaN.
+numbers are kept, the others named in `Benchmark.left_out`; an empty cell is NaN.
 
 Columns that are named by a target, as `Benchmark.save` names them, are targets again; of
 NAS-Bench-201 also those in `zeroshot.benchmarks.table.KNOWN_COLUMNS`.
@@ -58,6 +58,7 @@ class _Rows:
         self.space = space
         self.arch: Callable[[Sequence[Any]], Any] | None = None
         self.notation: str | None = None
+        self.refused = ""  # why a text of the first row is no architecture
         self.collector: Collector | None = None
         self.numeric: list[tuple[int, str]] = []
         self.seen: dict[str, bytearray] = {}
@@ -71,6 +72,10 @@ class _Rows:
         if self.collector is None:
             self.collector = self._collector(cells, where)
         collector = self.collector
+        if "space" in self.at and cells[self.at["space"]] != self.space:
+            raise BenchmarkFileError(
+                f"{where}: space: expected {self.space}, got {str(cells[self.at['space']])[:60]!r}"
+            )
         if self.arch is None:
             row = collector.records
         else:
@@ -88,6 +93,7 @@ class _Rows:
                 number = _number(value)
             except ValueError:  # a column of texts
                 self.numeric.remove((i, name))
+                collector.left_out[name] = f"{str(value)[:60]!r} in line {line}"
                 for known in ("", *self.seen):
                     collector.drop(f"{known}{name}")
                 continue
@@ -138,7 +144,8 @@ class _Rows:
             return False
         try:
             convert(text, "text", space=self.space)
-        except (ArchitectureError, TypeError):
+        except (ArchitectureError, TypeError) as error:
+            self.refused = str(error)
             return False
         return True
 
@@ -159,9 +166,15 @@ class _Rows:
             self.notation = "index"
             return set()
         if self.space is not None:
+            if self.refused:
+                raise BenchmarkFileError(f"{where}: {self.refused}")
             raise BenchmarkFileError(
                 f"{where}: expected architectures of {self.space} in a column "
                 f"{', '.join(TEXT_COLUMNS)} or index, got the columns {', '.join(self.at)[:300]}"
+            )
+        if texts := [name for name in TEXT_COLUMNS if name in self.at]:
+            raise BenchmarkFileError(
+                f"{where}: space: expected it to be named, as column {texts[0]} does not tell it"
             )
         return set()
 
@@ -184,7 +197,10 @@ class _Rows:
             raise BenchmarkFileError(f"{self.where}: expected rows, got none")
         found = self.collector.finish(sha256)
         if not found.columns:
-            raise BenchmarkFileError(f"{self.where}: expected columns of numbers, got none")
+            texts = "; ".join(f"{name} has {cell}" for name, cell in found.left_out.items())
+            raise BenchmarkFileError(
+                f"{self.where}: expected columns of numbers, got none{texts and ': '}{texts[:300]}"
+            )
         return found
 
 
@@ -258,9 +274,11 @@ def read_csv(source: Source, space: str | None) -> Benchmark:
             _with(first, lines), dialect="excel-tab" if tabs else "excel", strict=True
         )
         for cells in reader:
+            if not cells:
+                continue
             if rows is None:
                 rows = _Rows(where, [name.strip() for name in cells], space)
-            elif cells:
+            else:
                 rows.add(cells, reader.line_num)
     except BenchmarkFileError:
         raise

@@ -13,6 +13,8 @@ import re
 from dataclasses import dataclass
 from typing import Any, Final
 
+import numpy as np
+
 RULES: Final = ("mean", "max", "first")
 """What can be made of several trainings."""
 
@@ -47,7 +49,7 @@ class Target:
 
     Examples
     --------
-    >>> target = Target("cifar10", "test", 200)
+    >>> target = Target("cifar10", "test", 200, "mean")
     >>> str(target)
     'cifar10/test@200:mean'
     >>> Target.parse("cifar10-valid/valid@12:777").trials
@@ -57,7 +59,7 @@ class Target:
     dataset: str
     split: str
     epochs: int
-    trials: str | int = "mean"
+    trials: str | int
     metric: str = "accuracy"
 
     def __post_init__(self) -> None:
@@ -65,6 +67,8 @@ class Target:
             _check_word(name, getattr(self, name))
         for name, limit in (("epochs", 10**6), ("trials", 2**63)):
             value = getattr(self, name)
+            if isinstance(value, np.integer):
+                object.__setattr__(self, name, value := int(value))
             if isinstance(value, str) and name == "trials":
                 if value not in RULES:
                     raise ValueError(

@@ -45,7 +45,10 @@ def _load_zip(source: Source, hook: Callable[[Dict], bool]) -> Any:
         with zipfile.ZipFile(source.path) as archive:
             found = [info for info in archive.infolist() if info.filename.endswith("/data.pkl")]
             if len(found) != 1 or len(archive.infolist()) > MAX_MEMBERS:
-                raise ValueError(f"expected one member data.pkl, found {len(found)}")
+                raise ValueError(
+                    f"expected a file of torch.save, with one data.pkl, found {len(found)}; other "
+                    "archives have to be unpacked"
+                )
             info = found[0]
             if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
                 raise ValueError(f"compression method {info.compress_type} is not known")
@@ -57,7 +60,9 @@ def _load_zip(source: Source, hook: Callable[[Dict], bool]) -> Any:
             with archive.open(info) as member:
                 machine = StreamMachine(lambda n: source.counted(member.read(n)), hook)
                 content = machine.guarded(where)
-                if member.read(1):  # which also compares the checksum
+                if machine.pos < len(machine.data) or member.read(
+                    1
+                ):  # which also compares the checksum
                     raise ValueError("data.pkl does not end where its value ends")
             return content
     except BenchmarkFileError:

@@ -10,7 +10,7 @@ import gzip
 import io
 import math
 import os
-import tempfile
+import secrets
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final
@@ -26,9 +26,9 @@ ENDINGS: Final = (".csv", ".csv.gz", ".parquet")
 def write(benchmark: Benchmark, path: str | os.PathLike[str]) -> None:
     """Write a table to `path`, whose ending says which kind."""
     where, ending = Path(path), check_path(path)
-    handle, name = tempfile.mkstemp(prefix=f".{where.name}.", dir=where.parent)
+    partial = where.with_name(f".{where.name}.{secrets.token_hex(4)}")
     try:
-        with os.fdopen(handle, "wb") as file:
+        with partial.open("xb") as file:
             if ending == ".parquet":
                 _write_parquet(benchmark, file)
             elif ending == ".csv.gz":
@@ -36,12 +36,9 @@ def write(benchmark: Benchmark, path: str | os.PathLike[str]) -> None:
                     _write_csv(benchmark, compressed)
             else:
                 _write_csv(benchmark, file)
-        mask = os.umask(0)
-        os.umask(mask)
-        os.chmod(name, 0o666 & ~mask)  # temporary files are the owner's alone
-        os.replace(name, where)
+        os.replace(partial, where)
     except BaseException:  # Ctrl-C, too, leaves no half file
-        os.unlink(name)
+        partial.unlink(missing_ok=True)
         raise
 
 
@@ -51,8 +48,13 @@ def check_path(path: str | os.PathLike[str]) -> str:
     ending = next((e for e in reversed(ENDINGS) if where.name.endswith(e)), None)
     if ending is None:
         raise ValueError(f"path: expected a name that ends in {', '.join(ENDINGS)}; got {path}")
-    if not where.absolute().parent.is_dir():
-        raise FileNotFoundError(errno.ENOENT, "no such folder", str(where.absolute().parent))
+    folder = where.absolute().parent
+    if not folder.is_dir():
+        raise FileNotFoundError(errno.ENOENT, "no such folder", str(folder))
+    if not os.access(folder, os.W_OK):
+        raise PermissionError(errno.EACCES, "no file can be written in this folder", str(folder))
+    if where.is_dir():
+        raise IsADirectoryError(errno.EISDIR, "expected a file, this is a folder", str(path))
     if ending == ".parquet":
         import_pyarrow(f"{path}: Parquet")
     return ending

@@ -8,6 +8,7 @@ import argparse
 import ast
 import contextlib
 import json
+import os
 import re
 import sys
 import textwrap
@@ -105,6 +106,8 @@ def _convert_file(path: str, out: str, args: argparse.Namespace) -> None:
     from zeroshot.benchmarks.writing import check_path
 
     check_path(out)  # before an hour of reading
+    if os.path.exists(out) and os.path.samefile(path, out):
+        raise CliError(f"OUT: expected another file than FILE, got {out}")
     shown = sys.stderr.isatty() if args.progress is None else args.progress
     with _Progress() if shown else contextlib.nullcontext() as progress:
         benchmark = read_benchmark(
@@ -116,6 +119,8 @@ def _convert_file(path: str, out: str, args: argparse.Namespace) -> None:
         )
     benchmark.save(out)
     print(f"{benchmark}; sha256 {benchmark.sha256}", file=sys.stderr)
+    if benchmark.left_out:
+        print(f"left out, as no numbers: {', '.join(benchmark.left_out)}", file=sys.stderr)
 
 
 class _Progress:
@@ -141,6 +146,11 @@ def _convert(text: str, where: str, args: argparse.Namespace) -> None:
     try:
         value = notations.convert(arch, args.to or "text", space=args.space, notation=args.notation)
     except ArchitectureError as error:
+        if os.path.exists(text):
+            raise CliError(
+                f"{where}: {text} is a file or folder; expected FILE OUT to write a table, where "
+                f"OUT ends in {', '.join(_TABLES)}"
+            ) from None
         raise CliError(f"{where}: {explain(error, text)}") from error
     except TypeError as error:
         raise CliError(f"{where}: {error}") from error
