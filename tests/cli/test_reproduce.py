@@ -11,7 +11,7 @@ import zeroshot
 from zeroshot.cli import main
 from zeroshot.spaces import nasbench201
 
-pytest.importorskip("scipy")
+pytest.importorskip("scipy", reason="SciPy is not installed: no statistics")
 
 
 @pytest.fixture
