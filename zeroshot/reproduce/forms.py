@@ -162,7 +162,7 @@ def _naswot_released(b: int, metric: str) -> Form:
     where 0.053 is printed, the later score has 0.58.
     """
     if metric in ("spearman", "kendall"):
-        note = "jacob_cov, the score of NASWOT's first version, by the printed values"
+        note = "jacob_cov, NASWOT's first version, as the values printed for NAS-Bench-201 tell"
         return _one("released", JacobCov(batch_size=b), note)
     note = "modules named ReLU... count, too"
     return _one("released", Naswot(which="wrappers", batch_size=b), note)
