@@ -6,6 +6,7 @@ import csv
 import gzip
 import io
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -287,7 +288,7 @@ def test_the_first_version_of_naswot_has_the_printed_correlations(shared):
         assert abs(found.value - printed) < 2 / math.sqrt(found.n)
 
 
-def test_rho_on_nasbench101_is_printed_without_its_sign():
+def test_correlations_on_nasbench101_are_printed_without_their_sign():
     maker = making._Maker(find_recipe("xi-gsnr/table2"), None, None, {}, None, 0, 10, 0.95)
     rows = {(r.method, r.metric): r for r in find_recipe("xi-gsnr/table2").wanted()}
     found = Measured(-0.2, None, -0.3, -0.1, 9, 0, 0)
@@ -297,7 +298,10 @@ def test_rho_on_nasbench101_is_printed_without_its_sign():
     positive = Measured(0.2, None, 0.1, 0.3, 9, 0, 0)
     made = maker._made(rows["SNIP", "spearman"], "paper", positive, "n")
     assert (made.difference, made.inside, made.note) == (0.2 - 0.191, True, "n")
-    made = maker._made(rows["SNIP", "kendall"], "paper", found, "")  # its sign is printed
+    made = maker._made(rows["SNIP", "kendall"], "paper", found, "")
+    assert (made.inside, made.difference) == (True, -0.2 + 0.131)
+    elsewhere = replace(rows["SNIP", "kendall"], space="nds_darts")  # where signs are printed
+    made = maker._made(elsewhere, "paper", found, "")
     assert (made.inside, made.note) == (False, "")
 
 

@@ -399,8 +399,12 @@ class _Maker:
 
 
 def _is_unsigned(row: PublishedRow) -> bool:
-    """Whether the scripts of all three papers print the absolute value."""
-    return row.space == "nasbench101" and row.metric == "spearman"
+    """Whether absolute values are printed.
+
+    The scripts do so with rho, and tau has no other sign than rho: those of SNIP and GradNorm,
+    negative here, are printed as positive.
+    """
+    return row.space == "nasbench101" and row.metric in ("spearman", "kendall")
 
 
 def _aligned(accuracies: Accuracies, archs: Sequence[str]) -> Values:
