@@ -58,8 +58,8 @@ ACCURACY: dict[str, tuple[str, dict[str, Any], str | None]] = {
     "logsynflow": ("synflow", {"variant": "log"}, None),
     "syncflow": ("syncflow", {}, None),
     "naswot": ("naswot", {}, None),
-    "naswot_wrappers": ("naswot", {"which": "wrappers"}, "NASWOT"),
-    "jacob_cov": ("jacob_cov", {}, None),
+    "naswot_wrappers": ("naswot", {"which": "wrappers"}, None),
+    "jacob_cov": ("jacob_cov", {}, "NASWOT"),  # of its first version: the row's values are its
     "epe_nas": ("epe_nas", {}, None),
     "ntk_condition": ("ntk_condition", {"batch_size": 16}, None),
     "linear_regions": ("linear_regions", {}, None),

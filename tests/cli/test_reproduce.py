@@ -11,7 +11,7 @@ import zeroshot
 from zeroshot.cli import main
 from zeroshot.spaces import nasbench201
 
-pytest.importorskip("scipy")
+pytest.importorskip("scipy", reason="SciPy is not installed: no statistics")
 
 
 @pytest.fixture
@@ -55,6 +55,10 @@ def test_numbers_of_samples_must_be_possible_and_images_have_a_name(capsys):
     for arguments, message in (
         (["reproduce"], "PAPER/TABLE: expected a table"),
         (["reproduce", "xi-gsnr/table1"], "--data: expected a folder"),
+        (
+            ["reproduce", "xi-gsnr/table1", "--data", "nowhere"],
+            "error: argument --data: expected a folder, got nowhere, which is missing",
+        ),
         (["reproduce", "x", "--data", "."], "name: expected one of xi-gsnr/table1"),
         (["reproduce", "--images", "cifar10", "--list"], "expected DATASET=PATH, got 'cifar10'"),
         (["reproduce", "--sample", "5", "--all"], "not allowed with"),

@@ -11,7 +11,7 @@ import pytest
 import zeroshot
 from zeroshot.spaces import nasbench201
 
-pytest.importorskip("scipy")
+pytest.importorskip("scipy", reason="SciPy is not installed: no statistics")
 
 COLUMNS = ("cifar10_test", "cifar10_valid", "cifar10_valid_run_test", "cifar100_test",
            "cifar100_valid", "imagenet16_120_test", "imagenet16_120_valid")  # fmt: skip

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import io
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 import zeroshot
+from zeroshot.reproduce import making
 from zeroshot.reproduce.forms import label_of, usual
+from zeroshot.reproduce.measures import Measured
 from zeroshot.reproduce.recipes import RECIPES, find_recipe
 
-stats = pytest.importorskip("zeroshot.stats")
+pytest.importorskip("scipy", reason="SciPy is not installed: no statistics")
+
+from zeroshot import stats
 
 QUICK = {"channels": 2, "cells": 1, "n_resamples": 50}
 
@@ -234,6 +240,74 @@ def test_labels_tell_settings_apart():
     assert label_of(zeroshot.XiGsnr(xi=1e-6)) != label_of(zeroshot.XiGsnr(xi=1e-7))
     forms = usual("naswot", 64, space="nasbench201")
     assert len({label_of(form.parts[0][1]) for form in forms}) == 2
+
+
+def test_naswot_is_its_first_version_where_the_printed_values_are():
+    def released(table, space="nasbench201"):
+        [row, *_] = [
+            row
+            for row in find_recipe(table).wanted()
+            if row.method.startswith("NASWOT") and row.space == space
+        ]
+        return [f for f in find_recipe(table).forms_of(row) if f.name == "released"]
+
+    for table, space in (
+        ("xi-gsnr/table1", "nasbench201"),
+        ("xi-gsnr/table2", "nasbench101"),
+        ("sweetimator/table1", "nasbench301"),
+        ("gradsign/table3", "nasbench201"),
+    ):
+        [form] = released(table, space)
+        assert form.parts[0][1].name == "jacob_cov"
+        assert form.options.get("builder") == ("zerocost" if table == "gradsign/table3" else None)
+    for table in ("xi-gsnr/table10", "sweetimator/table3", "gradsign/table5"):
+        [form] = released(table)
+        assert form.parts[0][1].which == "wrappers"
+    assert released("xi-gsnr/table3", "nds_darts") == []
+
+
+def test_the_first_version_of_naswot_has_the_printed_correlations(shared):
+    data = shared / "data"
+    if not (data / "nasbench201_naswot_v1_scores.csv.gz").exists():
+        pytest.skip(f"no reference data: {data} has no nasbench201_naswot_v1_scores.csv.gz")
+    with gzip.open(data / "nasbench201_naswot_v1_scores.csv.gz", "rt") as file:
+        scores = {r["arch_str"]: float(r["naswot_v1_score"] or "nan") for r in csv.DictReader(file)}
+    bench = zeroshot.read_benchmark(data / "nasbench201.csv.gz")
+    rows = [bench.lookup(arch) for arch in scores]
+    for column, paper, table in (
+        ("cifar10_test", "xi-gsnr", 1),
+        ("cifar10_valid_run_test", "gradsign", 3),
+    ):
+        found = stats.spearman(list(scores.values()), bench.accuracy(column)[rows])
+        [printed] = [
+            row.value
+            for row in zeroshot.published(paper, table)
+            if (row.method, row.dataset, row.metric) == ("NASWOT", "cifar10", "spearman")
+        ]
+        # half of the space, 7,645 cells with a score: a standard error is below 1 / sqrt(7645)
+        assert abs(found.value - printed) < 2 / math.sqrt(found.n)
+
+
+def test_correlations_on_nasbench101_are_printed_without_their_sign():
+    maker = making._Maker(find_recipe("xi-gsnr/table2"), None, None, {}, None, 0, 10, 0.95)
+    rows = {(r.method, r.metric): r for r in find_recipe("xi-gsnr/table2").wanted()}
+    found = Measured(-0.2, None, -0.3, -0.1, 9, 0, 0)
+    made = maker._made(rows["SNIP", "spearman"], "paper", found, "n")
+    assert (made.published, made.difference, made.inside) == (0.191, -0.2 + 0.191, True)
+    assert made.note == "n; printed without its sign; compared with the negative of it"
+    positive = Measured(0.2, None, 0.1, 0.3, 9, 0, 0)
+    made = maker._made(rows["SNIP", "spearman"], "paper", positive, "n")
+    assert (made.difference, made.inside, made.note) == (0.2 - 0.191, True, "n")
+    made = maker._made(rows["SNIP", "kendall"], "paper", found, "")
+    assert (made.inside, made.difference) == (True, -0.2 + 0.131)
+    elsewhere = replace(rows["SNIP", "kendall"], space="nds_darts")  # where signs are printed
+    made = maker._made(elsewhere, "paper", found, "")
+    assert (made.inside, made.note) == (False, "")
+
+
+def test_rows_without_a_data_set_are_named_by_their_space(bench):
+    table = made("gradsign/table7", bench, methods=["MLP"])
+    assert list(table.missing.values()) == [("MLP on nasbench201",)]
 
 
 def test_published_sizes_lie_within_the_intervals_of_a_sample(shared):

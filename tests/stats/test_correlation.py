@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 import zeroshot
 
-scipy_stats = pytest.importorskip("scipy.stats")
-stats = pytest.importorskip("zeroshot.stats")
+scipy_stats = pytest.importorskip("scipy.stats", reason="SciPy is not installed: no statistics")
+
+from zeroshot import stats  # noqa: E402
 
 EPS = 2.0**-52
 SMALL = st.integers(-3, 3).map(float)  # many ties
@@ -100,11 +101,28 @@ def test_undefined_is_nan(rank, pair):
         (([[1]], [1]), {}, r"scores: expected numbers on one axis, got shape \(1, 1\)"),
         ((["a"], [1]), {}, "scores: expected numbers"),
         (([1], [1]), {"nan": "drop"}, "nan: expected"),
+        (([10**400], [1]), {}, "scores: expected numbers on one axis, got int too large"),
     ],
 )
 def test_bad_input_is_named(arguments, options, message):
     with pytest.raises((TypeError, ValueError), match=message):
         stats.spearman(*arguments, **options)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (["a", "b", "c"], "given: expected numbers of shape .* got could not convert"),
+        ([[1, 2, 3], [1, 2]], "given: expected numbers of shape"),
+        ({"live": [1, 2, 3]}, "given: expected numbers of shape"),
+        (None, r"given: expected shape \(n,\) or \(m, n\), got \(\)"),
+        ([1, 2], "got scores 3, accuracy 3, given 2"),
+        (np.ones((3, 2)), "got scores 3, accuracy 3, given 2"),
+    ],
+)
+def test_bad_given_is_named(given, message):
+    with pytest.raises((TypeError, ValueError), match=message):
+        stats.partial_spearman([1, 2, 3], [1, 2, 3], given)
 
 
 def test_top_correlation_keeps_ties_at_the_edge():

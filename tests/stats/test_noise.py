@@ -7,7 +7,9 @@ import math
 import numpy as np
 import pytest
 
-stats = pytest.importorskip("zeroshot.stats")
+pytest.importorskip("scipy", reason="SciPy is not installed: no statistics")
+
+from zeroshot import stats
 
 
 @pytest.mark.parametrize("share", [0.2, 0.5, 0.9])
@@ -73,3 +75,7 @@ def test_every_member_but_an_odd_one_is_paired():
 def test_lengths_must_agree():
     with pytest.raises(ValueError, match="got accuracy 2, groups 1"):
         stats.noise_ceiling([1, 2], ["a"])
+    with pytest.raises(TypeError, match="groups: expected a name for each accuracy, got None"):
+        stats.noise_ceiling([1, 2], None)
+    with pytest.raises(TypeError, match=r"groups: expected names, .* unhashable type: 'list'"):
+        stats.noise_ceiling([1, 2], [["a"], ["b"]])

@@ -7,7 +7,9 @@ import math
 import numpy as np
 import pytest
 
-stats = pytest.importorskip("zeroshot.stats")
+pytest.importorskip("scipy", reason="SciPy is not installed: no statistics")
+
+from zeroshot import stats
 
 TABLE = {"val": [3.0, 1.0, 2.0, 0.0], "test": [10.0, 20.0, 30.0, 40.0]}
 
@@ -68,6 +70,12 @@ def test_bad_options_are_named(options, message):
         stats.best_of_n([1, 2, 3, 4], TABLE, **({"n": 2} | options))
     with pytest.raises(ValueError, match="a word of select"):
         stats.best_of_n([1], {"score": [1]}, n=1)
+    with pytest.raises(TypeError, match=r"columns: expected a mapping .* got \[1, 2\]"):
+        stats.best_of_n([1, 2], [1, 2], n=1)
+
+
+def test_a_column_may_have_an_arguments_name():
+    assert stats.best_of_n([1, 2], {"scores": [3, 4]}, n=2, replace=False).mean == {"scores": 4.0}
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,9 @@ import math
 import numpy as np
 import pytest
 
-stats = pytest.importorskip("zeroshot.stats")
+pytest.importorskip("scipy", reason="SciPy is not installed: no statistics")
+
+from zeroshot import stats
 
 
 def test_a_row_holds_what_the_functions_give():
@@ -49,3 +51,12 @@ def test_the_array_at_fault_is_named():
         stats.correlate({"a": [1, 2, 3]}, [1, 2])
     with pytest.raises(ValueError, match="archs: expected 2 names"):
         stats.correlate({"a": [1, 2]}, [1, 2], archs=["x"])
+    for arguments in ({"scores": [1, 2]}, {"scores": {"s": [1, 2]}, "given": [1, 2]}):
+        with pytest.raises(TypeError, match="expected a mapping of names to numbers"):
+            stats.correlate(accuracy=[1, 2], **arguments)
+
+
+def test_a_column_may_have_an_arguments_name():
+    columns = {"accuracy": [1, 2, 3]}
+    [row] = stats.correlate(columns, [1, 3, 2], given=columns, n_resamples=0)
+    assert (row.label, list(row.given)) == ("accuracy", ["accuracy"])

@@ -109,6 +109,8 @@ def run(args: argparse.Namespace) -> int:
     if args.data is None:
         raise CliError("argument --data: expected a folder, got none")
     find_recipe(args.table)  # before a folder is made
+    if not Path(args.data).exists():
+        raise CliError(f"argument --data: expected a folder, got {args.data}, which is missing")
     args.out.mkdir(parents=True, exist_ok=True)
     table = reproduce_table(
         args.table,

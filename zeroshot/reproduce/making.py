@@ -30,6 +30,7 @@ SAMPLE: Final = 100
 
 _NO_SCORE: Final = "no score of this package"
 _NO_SWEET: Final = "Sweetimator's search takes networks of one depth, and those of NDS differ in it"
+_UNSIGNED: Final = "printed without its sign; compared with the negative of it"
 _OTHER: Final = "trained predictors, and a mean over data sets beside them"
 
 
@@ -200,7 +201,7 @@ class _Maker:
 
     def _miss(self, why: str, rows: Iterable[PublishedRow]) -> None:
         for row in rows:
-            where = row.dataset if row.space == "nasbench201" else row.space
+            where = (row.dataset if row.space == "nasbench201" else "") or row.space
             self.missing.setdefault(why, []).append(f"{row.method} on {where}")
 
     def _group(self, space: str, dataset: str, rows: Sequence[PublishedRow]) -> None:
@@ -353,8 +354,10 @@ class _Maker:
     def _made(
         self, row: PublishedRow, form: str, found: Measured, note: str, computed: str = ""
     ) -> ReproducedRow:
-        low, high = found.low, found.high
-        has_both = row.value is not None and not math.isnan(low)
+        low, high, printed = found.low, found.high, row.value
+        if printed is not None and found.value < 0 and _is_unsigned(row):
+            printed, note = -printed, "; ".join(filter(None, (note, _UNSIGNED)))
+        inside = None if printed is None or math.isnan(low) else low <= printed <= high
         return ReproducedRow(
             space=row.space,
             dataset=row.dataset,
@@ -370,8 +373,8 @@ class _Maker:
             n_tied=found.n_tied,
             published=row.value,
             published_std=row.std,
-            difference=None if row.value is None else found.value - row.value,
-            inside=low <= row.value <= high if has_both and row.value is not None else None,
+            difference=None if printed is None else found.value - printed,
+            inside=inside,
             settings=row.settings,
             computed=computed,
             note=note,
@@ -393,6 +396,15 @@ class _Maker:
                         self._made(row, form, Measured(mean, std, math.nan, math.nan, n, 0, 0), "")
                     )
         return found
+
+
+def _is_unsigned(row: PublishedRow) -> bool:
+    """Whether absolute values are printed.
+
+    The scripts do so with rho, and tau has no other sign than rho: those of SNIP and GradNorm,
+    negative here, are printed as positive.
+    """
+    return row.space == "nasbench101" and row.metric in ("spearman", "kendall")
 
 
 def _aligned(accuracies: Accuracies, archs: Sequence[str]) -> Values:

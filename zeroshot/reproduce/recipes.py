@@ -85,7 +85,8 @@ def _ranking(batch: int) -> FormsOf:
         if method == "Sweetimator":
             return _put(sweet_forms(row.space, row.dataset, batch=batch), row)
         zerocost = row.paper == "gradsign"
-        return _put(usual(method, batch, space=row.space, zerocost=zerocost), row)
+        known = usual(method, batch, space=row.space, metric=row.metric, zerocost=zerocost)
+        return _put(known, row)
 
     return forms
 
@@ -152,13 +153,21 @@ _MEANS = {
 }
 _INIT_NOTE = "which Xavier and Kaiming is not said; here both are uniform, fan-in"
 _DISJOINT = (_BATCHES,)
+_HASHES = ("the 4500 architectures are the first in the order of their hashes; here random ones",)
+_OWN_BATCH = "one batch for all; the released scoring script draws one for each architecture"
+_ONE_RELEASE = "both releases are compared with the accuracies of the file at hand"
 _SELECTED = "runs draw from the architectures that were scored, in place of all 15,625"
 
 RECIPES: Final[tuple[Recipe, ...]] = (
     Recipe(
         "xi-gsnr/table1", "NAS-Bench-201: Spearman and Kendall", forms=_ranking(64), notes=_DISJOINT
     ),
-    Recipe("xi-gsnr/table2", "NAS-Bench-101: Spearman and Kendall", forms=_ranking(64)),
+    Recipe(
+        "xi-gsnr/table2",
+        "NAS-Bench-101: Spearman and Kendall",
+        forms=_ranking(64),
+        notes=_HASHES,
+    ),
     Recipe("xi-gsnr/table3", "NDS: Spearman and Kendall", forms=_ranking(64), notes=_DISJOINT),
     Recipe("xi-gsnr/table4", "pruning search in NAS-Bench-201", "search"),
     Recipe("xi-gsnr/table5", "pruning search in DARTS, trained", "search"),
@@ -200,7 +209,12 @@ RECIPES: Final[tuple[Recipe, ...]] = (
         forms=_ranking(64),
         notes=_DISJOINT,
     ),
-    Recipe("sweetimator/table1", "NAS-Bench-101, 201, 301: Spearman", forms=_ranking(64)),
+    Recipe(
+        "sweetimator/table1",
+        "NAS-Bench-101, 201, 301: Spearman",
+        forms=_ranking(64),
+        notes=(_OWN_BATCH,),
+    ),
     Recipe("sweetimator/table2", "NDS: Kendall", forms=_ranking(128)),
     Recipe(
         "sweetimator/table3",
@@ -214,6 +228,7 @@ RECIPES: Final[tuple[Recipe, ...]] = (
         "sweetimator/table5",
         "ablation of batch, number of architectures, split: Spearman",
         forms=_sweet_ablation,
+        notes=(_OWN_BATCH,),
     ),
     Recipe("sweetimator/table6", "beside trained estimators: Kendall", forms=_ranking(128)),
     Recipe(
@@ -235,7 +250,12 @@ RECIPES: Final[tuple[Recipe, ...]] = (
     ),
     Recipe("gradsign/table6", "assisted searches in NAS-Bench-201", "search"),
     Recipe("gradsign/table7", "beside trained predictors: Kendall", forms=_ranking(64)),
-    Recipe("gradsign/table8", "NAS-Bench-201 and its later release: Spearman", forms=_ranking(64)),
+    Recipe(
+        "gradsign/table8",
+        "NAS-Bench-201 and its later release: Spearman",
+        forms=_ranking(64),
+        notes=(_ONE_RELEASE,),
+    ),
     Recipe("gradsign/table9", "assisted searches in NATS-Bench", "search"),
 )
 

@@ -2,8 +2,18 @@
 
 from __future__ import annotations
 
-__all__ = ["Array", "Nan", "as_values", "check_level", "count_tied", "same_length", "without_nan"]
+__all__ = [
+    "Array",
+    "Nan",
+    "as_table",
+    "as_values",
+    "check_level",
+    "count_tied",
+    "same_length",
+    "without_nan",
+]
 
+from collections.abc import Mapping
 from typing import Literal, TypeAlias
 
 import numpy as np
@@ -19,14 +29,21 @@ def as_values(name: str, values: ArrayLike) -> Array:
     """One axis of float64; None is NaN."""
     try:
         v = np.asarray(values, dtype=np.float64)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise TypeError(f"{name}: expected numbers on one axis, got {error}") from None
     if v.ndim != 1:
         raise ValueError(f"{name}: expected numbers on one axis, got shape {v.shape}")
     return v
 
 
-def same_length(**arrays: Array) -> None:
+def as_table(name: str, table: Mapping[str, ArrayLike]) -> dict[str, Array]:
+    """Columns by name, each as `as_values` has it."""
+    if not hasattr(table, "items"):  # a data frame has them, too
+        raise TypeError(f"{name}: expected a mapping of names to numbers, got {table!r:.60}")
+    return {key: as_values(f"{name}[{key!r}]", column) for key, column in table.items()}
+
+
+def same_length(arrays: Mapping[str, Array]) -> None:
     """ValueError that names all arrays unless they are equally long."""
     if len({len(a) for a in arrays.values()}) > 1:
         lengths = ", ".join(f"{name} {len(a)}" for name, a in arrays.items())

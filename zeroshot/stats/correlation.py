@@ -79,7 +79,7 @@ def correlation(
     scores: ArrayLike, accuracy: ArrayLike, method: Method, absolute: bool, nan: Nan
 ) -> Correlation:
     s, a = as_values("scores", scores), as_values("accuracy", accuracy)
-    same_length(scores=s, accuracy=a)
+    same_length({"scores": s, "accuracy": a})
     s, a, n_nan = without_nan(s, a, nan)
     value = STATISTICS[check_method(method)](s, a)
     return Correlation(
@@ -171,7 +171,7 @@ def top_correlation(
     1.0
     """
     s, a = as_values("scores", scores), as_values("accuracy", accuracy)
-    same_length(scores=s, accuracy=a)
+    same_length({"scores": s, "accuracy": a})
     wanted = "a number above 0 and up to 1"
     share = check_real("fraction", fraction, wanted)
     if not 0 < share <= 1:
@@ -222,10 +222,14 @@ def partial_spearman(
     if nan not in ("omit", "raise"):
         raise ValueError(f'nan: expected "omit" or "raise", got {nan!r}')
     s, a = as_values("scores", scores), as_values("accuracy", accuracy)
-    several = np.atleast_2d(np.asarray(given, dtype=np.float64))
-    if several.ndim != 2:
+    try:
+        several = np.asarray(given, dtype=np.float64)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise TypeError(f"given: expected numbers of shape (n,) or (m, n), got {error}") from None
+    if several.ndim not in (1, 2):
         raise ValueError(f"given: expected shape (n,) or (m, n), got {several.shape}")
-    same_length(scores=s, accuracy=a, given=several[0] if len(several) else s)
+    several = np.atleast_2d(several)
+    same_length({"scores": s, "accuracy": a, "given": several[0] if len(several) else s})
     missing = np.isnan(s) | np.isnan(a) | np.isnan(several).any(axis=0)
     n_nan = int(missing.sum())
     if n_nan and nan == "raise":

@@ -85,6 +85,8 @@ def noise_ceiling(
     (1.0, 6, 3, 1)
     """
     a = as_values("accuracy", accuracy)
+    if not hasattr(groups, "__len__"):
+        raise TypeError(f"groups: expected a name for each accuracy, got {groups!r:.60}")
     if len(groups) != len(a):
         raise ValueError(
             f"expected arrays of one length, got accuracy {len(a)}, groups {len(groups)}"
@@ -93,8 +95,11 @@ def noise_ceiling(
     check_int("seed", seed, 0)
     missing = np.isnan(a)
     number: dict[Hashable, int] = {}
-    label = np.array([number.setdefault(g, len(number)) for g in groups], dtype=np.int64)[~missing]
-    a = a[~missing]
+    try:
+        labels = [number.setdefault(g, len(number)) for g in groups]
+    except TypeError as error:
+        raise TypeError(f"groups: expected names, such as strings, got {error}") from None
+    a, label = a[~missing], np.array(labels, dtype=np.int64)[~missing]
     size = np.bincount(label, minlength=len(number))
     several = size[label] > 1
     a, label = a[several], label[several]

@@ -84,7 +84,7 @@ class Comparison:
 def _complete_rows(arrays: dict[str, ArrayLike]) -> tuple[list[Array], int]:
     """Arrays without the rows that hold a NaN, and how many these are."""
     table = {name: as_values(name, a) for name, a in arrays.items()}
-    same_length(**table)
+    same_length(table)
     missing = np.isnan(np.stack(list(table.values()))).any(axis=0)
     return [a[~missing] for a in table.values()], int(missing.sum())
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from zeroshot.inputs import check_int
-from zeroshot.stats._values import Array, as_values, same_length
+from zeroshot.stats._values import Array, as_table, as_values, same_length
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,8 +92,9 @@ def best_of_n(
     90.0
     """
     s = as_values("scores", scores)
-    table = {name: as_values(f"columns[{name!r}]", column) for name, column in columns.items()}
-    same_length(scores=s, **table)
+    table = as_table("columns", columns)
+    for name, column in table.items():
+        same_length({"scores": s, f"columns[{name!r}]": column})
     if taken := {"score", "each"} & set(table):
         raise ValueError(f"columns: {taken.pop()!r} is a word of select, and no column's name")
     if select not in ("score", "each", *table):

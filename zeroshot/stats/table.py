@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import ArrayLike
 
-from zeroshot.stats._values import Array, Nan, as_values, same_length, without_nan
+from zeroshot.stats._values import Array, Nan, as_table, as_values, same_length, without_nan
 from zeroshot.stats.correlation import kendall, partial_spearman, spearman, top_correlation
 from zeroshot.stats.resampling import IntervalMethod, bootstrap
 from zeroshot.stats.top import precision_at_top
@@ -108,10 +108,10 @@ def correlate(
     (1.0, {0.5: 1.0})
     """
     a = as_values("accuracy", accuracy)
-    table = {label: as_values(f"scores[{label!r}]", s) for label, s in scores.items()}
-    known = {name: as_values(f"given[{name!r}]", g) for name, g in (given or {}).items()}
-    for name, column in (*table.items(), *known.items()):
-        same_length(accuracy=a, **{name: column})
+    table, known = as_table("scores", scores), as_table("given", {} if given is None else given)
+    for argument, columns in (("scores", table), ("given", known)):
+        for name, column in columns.items():
+            same_length({"accuracy": a, f"{argument}[{name!r}]": column})
     duplicate = _duplicates(archs, len(a))
     if not keep_duplicates:
         a = a[~duplicate]

@@ -92,7 +92,7 @@ def precision_at_top(
     0.833...
     """
     s, a = as_values("scores", scores), as_values("accuracy", accuracy)
-    same_length(scores=s, accuracy=a)
+    same_length({"scores": s, "accuracy": a})
     s, a, n_nan = without_nan(s, a, nan)
     if (fraction is None) == (k is None):
         raise TypeError("expected one of fraction and k")
