@@ -56,6 +56,13 @@ def test_a_given_pool_gives_the_same_bits_and_stays_open(tmp_path: Path, expecte
             assert pool.submit(os.getpid).result() > 0
 
 
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_forked_workers_do_not_keep_the_store(tmp_path: Path) -> None:
+    with ProcessPoolExecutor(1, mp_context=get_context("fork")) as pool:
+        run(tmp_path / "a.sqlite", executor=pool)
+        assert run(tmp_path / "a.sqlite").n_found == 93  # while they live
+
+
 def test_a_broken_pool_that_was_given_is_told_and_the_rest_kept(
     tmp_path: Path, hook: Callable[[Any], None], killers: Any, expected: str
 ) -> None:

@@ -187,7 +187,7 @@ def test_a_store_that_another_writes_to_is_told_before_any_work(
 
 
 def test_data_come_from_the_experiment_where_none_are_given(store: Store) -> None:
-    pytest.importorskip("sklearn")
+    pytest.importorskip("sklearn", reason="scikit-learn is not installed: no digits")
     data = zeroshot.experiments.experiment.DataSource(batch_size=8, batches=3)
     run_experiment(make([1462], data=data, options=OPTIONS), store)
     images_ = zeroshot.data.load_digits()

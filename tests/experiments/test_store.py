@@ -182,8 +182,8 @@ def test_csv_reads_back_the_same_numbers(store: Store, tmp_path: Path) -> None:
 
 
 def test_parquet_and_pandas_have_what_csv_has(store: Store, tmp_path: Path) -> None:
-    pandas = pytest.importorskip("pandas")
-    pytest.importorskip("pyarrow")
+    pandas = pytest.importorskip("pandas", reason="pip install 'zeroshot[experiments]'")
+    pytest.importorskip("pyarrow", reason="pip install 'zeroshot[experiments]'")
     store.add(scored([*CELLS, BAD]))
     store.to_parquet(tmp_path / "a.parquet")
     store.to_csv(tmp_path / "a.csv")
@@ -234,6 +234,11 @@ def test_a_newer_store_is_refused(tmp_path: Path) -> None:
     file.close()
     with pytest.raises(StoreError, match="written by a newer zeroshot"):
         Store(path)
+
+
+def test_a_folder_is_no_store(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="expected a file, got a folder"):
+        Store(tmp_path)
 
 
 def test_a_missing_store_is_not_made_unless_asked(tmp_path: Path) -> None:

@@ -152,7 +152,7 @@ class Store:
                 self._file.close()
             self._file = None
         if self._lock is not None:
-            os.close(self._lock)
+            schema.unlock(self._lock)
             self._lock = None
 
     def __enter__(self) -> Store:
