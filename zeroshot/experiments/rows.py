@@ -80,7 +80,7 @@ def value_rows(result: ScoreResult) -> Iterator[ValueRow]:
                 None if math.isnan(value) else value + 0.0,
                 status,
                 reason,
-                result.seconds,
+                result.seconds / len(result.seeds),
                 result.peak_bytes,
                 histogram,
                 environment,

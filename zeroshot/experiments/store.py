@@ -367,7 +367,8 @@ class Store:
         ------
         ValueError
             If there is no such experiment or space, or if a label has several meanings (another
-            score, other parameters, data or sizes): name an experiment then.
+            score, other parameters, data or sizes) or not the same seeds everywhere: name an
+            experiment then.
         """
         chosen = self._select(experiment, space)
         infos = [info for info in self.experiments() if info.number in chosen]
@@ -396,17 +397,28 @@ class Store:
         int
             Number of lines below the heading.
         """
-        return export.to_csv(self._open(), self._select(experiment), path, timing)
+        file = self._open()
+        return export.to_csv(file, self._select(experiment), self._beside(path), timing)
 
     def to_parquet(
         self, path: str | os.PathLike[str], *, experiment: str | None = None, timing: bool = True
     ) -> int:
         """As `to_csv`, as Parquet: ``pip install 'zeroshot[experiments]'``."""
-        return export.to_parquet(self._open(), self._select(experiment), path, timing)
+        file = self._open()
+        return export.to_parquet(file, self._select(experiment), self._beside(path), timing)
 
     def to_frame(self, *, experiment: str | None = None, timing: bool = True) -> pandas.DataFrame:
         """The lines of `to_csv` as a table of pandas: ``pip install 'zeroshot[experiments]'``."""
         return export.to_frame(self._open(), self._select(experiment), timing)
+
+    def _beside(self, path: str | os.PathLike[str]) -> Path:
+        """Where values are written to: anywhere but here."""
+        path = Path(path)
+        if path.is_dir():
+            raise ValueError(f"path: expected a file, got the folder {path}")
+        if path.exists() and path.samefile(self.path):
+            raise ValueError(f"path: expected another file than the store itself, got {path}")
+        return path
 
     def _select(self, experiment: str | None, space: str | None = None) -> list[int]:
         """Numbers of the experiments that are meant."""
