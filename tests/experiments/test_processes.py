@@ -189,15 +189,21 @@ def is_running(pid: int) -> bool:
         return False
 
 
-def test_workers_end_when_their_run_is_killed(tmp_path: Path) -> None:
+def test_workers_end_when_their_run_is_killed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (temporary := tmp_path / "temporary").mkdir()
+    monkeypatch.setenv("TMPDIR", str(temporary))
     child = start(tmp_path)
     pids = wait_for_workers(tmp_path)
+    assert list(temporary.glob("zeroshot-*/x.npy"))
     child.kill()
     child.communicate()
     deadline = time.monotonic() + 10
     while any(map(is_running, pids)):
         assert time.monotonic() < deadline
         time.sleep(0.02)
+    assert not list(temporary.iterdir())
 
 
 def test_ctrl_c_stops_workers_and_keeps_what_is_finished(tmp_path: Path) -> None:

@@ -375,6 +375,13 @@ def test_merge_joins_the_labels_of_what_was_added_by_hand(store: Store, tmp_path
         assert sorted(other.scores().values) == ["flops", "live_weights", "params"]
 
 
+def test_what_is_no_result_or_path_is_told(store: Store) -> None:
+    with pytest.raises(TypeError, match="results: expected each a ScoreResult, got None"):
+        store.add([None])  # type: ignore[list-item]
+    with pytest.raises(TypeError, match="store: expected a path, got 3"):
+        Store(3)  # type: ignore[arg-type]
+
+
 def test_merge_with_itself_or_with_no_store_is_refused(store: Store, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="which is this one"):
         store.merge(store.path)

@@ -67,7 +67,7 @@ class DaskLanes:
             )
         self._client = client
         self._name = f"zeroshot-{uuid.uuid4().hex[:12]}"
-        client.register_plugin(_Bring(self._name, context))
+        client.register_plugin(_Bring(self._name, context.with_token(None)))
         self._width, self._counted = 1, -1e9
         self._stopped = False
         self.lanes: Sequence[Lane] = [self]

@@ -7,6 +7,7 @@ __all__ = ["RunSummary", "run_experiment"]
 import hashlib
 import math
 import os
+import reprlib
 import signal
 import threading
 import time
@@ -28,7 +29,7 @@ from zeroshot.experiments.rows import ValueRow, value_rows
 from zeroshot.experiments.store import FAILURES, AskedRow, Store, add_experiment, insert
 from zeroshot.experiments.tasks import Chunk, Context, Task
 from zeroshot.inputs import check_int
-from zeroshot.options import usable_cpus
+from zeroshot.options import Options, usable_cpus
 from zeroshot.provenance import key_of
 from zeroshot.results import ScoreResult
 from zeroshot.runner import Job
@@ -127,6 +128,9 @@ def run_experiment(
         If the token in the experiment's options was set.
     StoreError
         If the store cannot be written; what was committed stays.
+    ValueError
+        If data, scores and options do not fit together, of whichever architecture. What is wrong
+        with one architecture alone is recorded as its failure.
 
     Examples
     --------
@@ -145,6 +149,8 @@ def run_experiment(
                 experiment, opened, executor=executor, workers=workers, shard=shard, data=data,
                 retry_failed=retry_failed, progress=progress,
             )  # fmt: skip
+    if not isinstance(shard, tuple | list) or len(shard) != 2:
+        raise TypeError(f"shard: expected (i, n), the part i of n; got {shard!r}")
     part, n_parts = shard
     check_int("shard[1]", n_parts, 1)
     check_int("shard[0]", part, 0, n_parts - 1)
@@ -216,10 +222,19 @@ class Work:
                     f"classes: expected at least {classes}, the classes of {images.name}; got "
                     f"{experiment.classes}"
                 )
-        else:
+            wanted = experiment.options.num_classes
+            if experiment.classes is None and wanted not in (Options().num_classes, classes):
+                raise ValueError(
+                    f"options.num_classes: expected classes={wanted} of the experiment instead, as "
+                    f"networks have the {classes} outputs of {images.name} otherwise"
+                )
+        elif isinstance(data, tuple | list) and len(data) == 2:
             (x, y), classes = data, experiment.options.num_classes
+        else:
+            raise TypeError(f"data: expected (x, y), got {reprlib.repr(data)}")
         options = replace(experiment.options, num_classes=experiment.classes or classes)
         job = Job.make(x, y, experiment.scores, options, tuple(experiment.seeds))
+        job.data.check_fits(job.data.image_shape, options.num_classes)
         archs = experiment.archs.read(options.space)
         part, n_parts = shard
         groups: dict[str, list[tuple[int, str]]] = {}
@@ -320,8 +335,13 @@ class _Run:
             summary = self._summary()
             if self.signal is not None and not summary.complete:
                 raise Interrupted(self._how_far(), summary, self.signal)
-            if not summary.complete:
+            if not self._is_complete():
                 raise Cancelled("cancelled; what was finished is in the store")
+            if self.waiting:
+                raise RuntimeError(
+                    f"{self.waiting.total()} values came back under other keys than those asked "
+                    "for, and were dropped; do all workers have the same version of zeroshot?"
+                )
             return summary
 
     def _begin(self) -> None:
@@ -517,7 +537,7 @@ class _Run:
             n_failed=self.n_failed,
             n_crashed=self.n_crashed,
             seconds=time.monotonic() - self.start,
-            complete=self._is_complete(),
+            complete=self._is_complete() and not self.waiting,
         )
 
     def _how_far(self) -> str:

@@ -127,6 +127,8 @@ class Store:
     """
 
     def __init__(self, path: str | os.PathLike[str], *, create: bool = True) -> None:
+        if not isinstance(path, str | os.PathLike):
+            raise TypeError(f"store: expected a path, got {path!r}")
         self.path = Path(path)
         self._lock: int | None = None
         self._file: sqlite3.Connection | None = None
@@ -201,6 +203,8 @@ class Store:
         """
         items = [results] if isinstance(results, ScoreResult) else list(results)
         rows = [row for result in items for row in value_rows(result)]
+        if not isinstance(name, str):
+            raise TypeError(f"name: expected a string, got {name!r}")
         if not rows:
             return 0
         by_space: dict[str, list[ValueRow]] = {}
