@@ -420,6 +420,8 @@ class Store:
         path = Path(path)
         if path.is_dir():
             raise ValueError(f"path: expected a file, got the folder {path}")
+        if not path.parent.is_dir():
+            raise ValueError(f"path: expected a file in a folder that exists, got {path}")
         if path.exists() and path.samefile(self.path):
             raise ValueError(f"path: expected another file than the store itself, got {path}")
         return path
