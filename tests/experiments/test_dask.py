@@ -123,6 +123,26 @@ def test_a_token_stops_workers_of_a_cluster(client: Any, tmp_path: Path, expecte
     assert exported(path, tmp_path) == expected
 
 
+def test_a_client_that_is_closed_is_told_and_the_rest_kept(
+    client: Any, tmp_path: Path, hook: Callable[[Any], None], killers: Any, expected: str
+) -> None:
+    hook(killers.Slow(0.05, tmp_path))
+
+    def close(done: int, total: int) -> None:
+        if done:
+            client.close()
+
+    path = tmp_path / "a.sqlite"
+    with pytest.raises(RuntimeError, match="the client of Dask was closed or lost its cluster"):
+        run(path, executor=client, progress=close)
+    with Store(path) as store:
+        n_kept = len(store)
+    assert 0 < n_kept < 93
+    hook(None)
+    assert run(path).n_computed == 93 - n_kept
+    assert exported(path, tmp_path) == expected
+
+
 def test_an_asynchronous_client_is_refused(tmp_path: Path) -> None:
     async def main() -> None:
         async with distributed.Client(processes=False, dashboard_address=None,

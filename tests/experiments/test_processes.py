@@ -9,7 +9,8 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ import pytest
 import zeroshot
 from zeroshot import Store, run_experiment
 from zeroshot.experiments.experiment import Archs
+from zeroshot.experiments.lanes import ProcessLane
 
 from .common import BAD, exported, images, make
 
@@ -217,6 +219,30 @@ def test_ctrl_c_stops_workers_and_keeps_what_is_finished(tmp_path: Path) -> None
     assert not any(map(is_running, pids))
     with Store(tmp_path / "a.sqlite") as store:
         assert len(store) == int(out.split()[0]) > 0
+
+
+def test_a_worker_may_die_while_it_starts_once_one_has_lived() -> None:
+    class Pool:
+        def __init__(self, lives: bool) -> None:
+            self.lives = lives
+
+        def submit(self, *_: object) -> Future[int]:
+            future: Future[int] = Future()
+            if self.lives:
+                future.set_result(1)
+            else:
+                future.set_exception(BrokenProcessPool())
+            return future
+
+        def shutdown(self, **_: object) -> None:
+            pass
+
+    lives = iter([True, False, False, False])
+    lane = ProcessLane(lambda: Pool(next(lives)))  # type: ignore[arg-type,return-value]
+    lane.mend()
+    lane.mend()
+    with pytest.raises(RuntimeError, match="the worker processes end before they begin"):
+        ProcessLane(lambda: Pool(next(lives))).mend()  # type: ignore[arg-type,return-value]
 
 
 def test_a_script_without_a_guard_is_told(tmp_path: Path) -> None:

@@ -328,8 +328,10 @@ class _Run:
             except (Interrupted, Cancelled):
                 pass
             except BaseException:
-                self.lanes.stop()
-                self._commit()
+                try:
+                    self.lanes.stop()
+                finally:
+                    self._commit()
                 raise
             self._commit()
             summary = self._summary()
