@@ -65,6 +65,26 @@ def test_forked_workers_do_not_keep_the_store(tmp_path: Path) -> None:
         assert run(tmp_path / "a.sqlite").n_found == 93  # while they live
 
 
+class Odd(ThreadPoolExecutor):
+    """The first chunk fails as none should, once the second is done."""
+
+    def submit(self, function: Any, /, *args: Any, **named: Any) -> Future[Any]:
+        if not hasattr(self, "first"):
+            self.first: Future[Any] = Future()
+            return self.first
+        second = super().submit(function, *args, **named)
+        second.add_done_callback(lambda _: self.first.done() or self.first.set_exception(OSError()))
+        return second
+
+
+def test_what_else_is_finished_is_kept_where_a_pool_fails(tmp_path: Path) -> None:
+    path = tmp_path / "a.sqlite"
+    with Odd(1) as pool, pytest.raises(OSError):
+        run(path, executor=pool)
+    with Store(path) as store:
+        assert len(store) >= 3
+
+
 def test_a_broken_pool_that_was_given_is_told_and_the_rest_kept(
     tmp_path: Path, hook: Callable[[Any], None], killers: Any, expected: str
 ) -> None:

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 __all__ = ["RunSummary", "run_experiment"]
 
-import hashlib
 import math
 import os
-import reprlib
 import signal
 import threading
 import time
@@ -15,7 +13,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Executor, Future, wait
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, NamedTuple
 
@@ -28,9 +26,9 @@ from zeroshot.experiments.progress import Progress, tell_with
 from zeroshot.experiments.rows import ValueRow, value_rows
 from zeroshot.experiments.store import FAILURES, AskedRow, Store, add_experiment, insert
 from zeroshot.experiments.tasks import Chunk, Context, Task
+from zeroshot.experiments.work import Work
 from zeroshot.inputs import check_int
-from zeroshot.options import Options, usable_cpus
-from zeroshot.provenance import key_of
+from zeroshot.options import usable_cpus
 from zeroshot.results import ScoreResult
 from zeroshot.runner import Job
 
@@ -179,87 +177,6 @@ def make_context(job: Job, n_threads: int) -> Context:
     return Context(job, n_threads)
 
 
-# --- what there is to do -----------------------------------------------------------------------
-
-
-@dataclass(frozen=True, eq=False)
-class Work:
-    """An experiment with its images and architectures.
-
-    Attributes
-    ----------
-    job : Job
-    groups : list of tuple of (int, str)
-        Position and text of the architectures of the shard; those that have the same network
-        (with ``canonical``) stand together.
-    n_archs, n_all : int
-        Of the shard, and of the experiment.
-    identity : str
-        Hash of all that values depend on.
-    """
-
-    experiment: Experiment
-    job: Job
-    groups: list[tuple[tuple[int, str], ...]]
-    n_archs: int
-    n_all: int
-    identity: str
-
-    @classmethod
-    def make(
-        cls,
-        experiment: Experiment,
-        data: tuple[ArrayLike, ArrayLike] | None,
-        shard: tuple[int, int],
-    ) -> Work:
-        x: ArrayLike
-        y: ArrayLike
-        if data is None:
-            images, batches = experiment.data.draw()
-            x, y, classes = batches.x, batches.y, images.n_classes
-            if experiment.classes is not None and experiment.classes < classes:
-                raise ValueError(
-                    f"classes: expected at least {classes}, the classes of {images.name}; got "
-                    f"{experiment.classes}"
-                )
-            wanted = experiment.options.num_classes
-            if experiment.classes is None and wanted not in (Options().num_classes, classes):
-                raise ValueError(
-                    f"options.num_classes: expected classes={wanted} of the experiment instead, as "
-                    f"networks have the {classes} outputs of {images.name} otherwise"
-                )
-        elif isinstance(data, tuple | list) and len(data) == 2:
-            (x, y), classes = data, experiment.options.num_classes
-        else:
-            raise TypeError(f"data: expected (x, y), got {reprlib.repr(data)}")
-        options = replace(experiment.options, num_classes=experiment.classes or classes)
-        job = Job.make(x, y, experiment.scores, options, tuple(experiment.seeds))
-        job.data.check_fits(job.data.image_shape, options.num_classes)
-        archs = experiment.archs.read(options.space)
-        part, n_parts = shard
-        groups: dict[str, list[tuple[int, str]]] = {}
-        for position, arch in enumerate(archs):
-            scored = job.scored_as(arch) or arch
-            if n_parts == 1 or _part_of(scored, n_parts) == part:
-                groups.setdefault(scored, []).append((position, arch))
-        listed = hashlib.sha256("\n".join(archs).encode("utf-8", "surrogateescape")).hexdigest()
-        identity = key_of({"settings": job.settings(), "seeds": job.seeds, "archs": listed})
-        return cls(
-            experiment,
-            job,
-            [tuple(group) for group in groups.values()],
-            sum(map(len, groups.values())),
-            len(archs),
-            identity,
-        )
-
-
-def _part_of(arch: str, n_parts: int) -> int:
-    """By a hash of what is scored, so that nothing is scored in two parts."""
-    digest = hashlib.sha256(arch.encode("utf-8", "surrogateescape")).digest()
-    return int.from_bytes(digest[:8], "big") % n_parts
-
-
 # --- doing it ----------------------------------------------------------------------------------
 
 
@@ -329,7 +246,7 @@ class _Run:
                 pass
             except BaseException:
                 try:
-                    self.lanes.stop()
+                    self._collect(0)
                 finally:
                     self._commit()
                 raise
@@ -582,10 +499,15 @@ class _Run:
         token = self.work.experiment.options.cancel
         if self.signal is None and (token is None or not token.cancelled):
             return
+        self._collect(_STOP_SECONDS)
+        raise Interrupted("stopped") if self.signal is not None else Cancelled("stopped")
+
+    def _collect(self, seconds: float) -> None:
+        """Stop the workers, and take what they have finished, or finish within some time."""
         self.lanes.stop()
         for future in [future for future in self.pending if future.cancel()]:
             self.ready.extend(self.pending.pop(future).tasks)
-        done, _ = wait(self.pending, timeout=_STOP_SECONDS)
+        done, _ = wait(self.pending, timeout=seconds)
         for future in done:
             tasks = self.pending.pop(future).tasks
             try:
@@ -595,4 +517,3 @@ class _Run:
                 continue
             self._take(chunk.results)
             self.ready.extend(tasks[chunk.n_tasks :])
-        raise Interrupted("stopped") if self.signal is not None else Cancelled("stopped")
