@@ -120,13 +120,21 @@ def finish(path: Path, executor: str, folder: Path) -> None:
 # --- a full disk -------------------------------------------------------------------------------
 
 LIMITED = """
-import resource, sys, zeroshot
+import os, resource, sys, zeroshot
 sys.path.insert(0, sys.argv[2])
 from common import images, make
 from zeroshot.experiments import run
 from zeroshot.experiments.experiment import Archs
 run._COMMIT_SECONDS = 0.05
-resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))
+commit = run._Run._commit
+def limit(self):  # 100 kB more than what the first values take
+    n_rows = len(self.rows)
+    commit(self)
+    if n_rows:
+        size = 100_000 + max(os.path.getsize(sys.argv[1] + end) for end in ("", "-wal"))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+        run._Run._commit = commit
+run._Run._commit = limit
 try:
     zeroshot.run_experiment(make(Archs(sample=2000), scores="params"), sys.argv[1], data=images())
 except zeroshot.StoreError as error:

@@ -365,6 +365,16 @@ def test_merge_keeps_its_own_bits(store: Store, tmp_path: Path) -> None:
     assert exported(store, tmp_path) == before
 
 
+def test_merge_keeps_its_own_failures(store: Store, tmp_path: Path) -> None:
+    failed = scored([1462], max_bytes=1)[0]
+    store.add(failed)
+    with Store(tmp_path / "b.sqlite") as other:
+        scores = {k: replace(s, reason="another") for k, s in failed.scores.items()}
+        other.add(replace(failed, reason="another", scores=scores))
+        assert store.merge(other) == zeroshot.MergeSummary(0, 3, 0, 0)
+    assert "another" not in set(store.to_frame()["reason"])
+
+
 def test_merge_joins_the_labels_of_what_was_added_by_hand(store: Store, tmp_path: Path) -> None:
     store.add(scored(CELLS, scores=["params"]))
     with Store(tmp_path / "b.sqlite") as other:
