@@ -9,10 +9,14 @@ from __future__ import annotations
 
 __all__ = ["NUMERICS", "Provenance", "canonical_json", "key_of"]
 
+import functools
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import json
 
 NUMERICS = 3
 """Version of the arithmetic."""
@@ -49,13 +53,22 @@ def canonical_json(value: Any) -> str:
     >>> canonical_json({"b": 1e-8, "a": (1, None)})
     '{"a":[1,null],"b":1e-08}'
     """
+    encode = _encoder().encode
+    try:
+        return encode(value)
+    except (TypeError, ValueError):  # rare, and costs as much as all the rest
+        return encode(_finite(value))
+
+
+@functools.cache
+def _encoder() -> json.JSONEncoder:
     import json
 
-    return json.dumps(_finite(value), sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
 def _finite(value: Any) -> Any:
-    """JSON has no infinity: it becomes the string ``inf``."""
+    """JSON has no infinity: it becomes the string ``inf``; mappings become dictionaries."""
     if isinstance(value, Mapping):
         return {key: _finite(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

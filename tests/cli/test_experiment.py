@@ -65,9 +65,14 @@ def test_a_file_and_its_flags_are_one_experiment(
     assert code == 0
     (experiment,) = json.loads(out)["experiments"]
     assert (experiment["n_values"], experiment["n_archs"]) == (18, 6)
-    code, _, err = run("run", toml, "--channels", "8")
+    for option in (["--channels", "8"], ["--space=nasbench201"], ["--seed", "0"]):  # or as it is
+        code, _, err = run("run", toml, *option)
+        assert code == 2
+        assert f"argument {option[0].partition('=')[0]}: expected in {toml}, beside which" in err
+    assert run("run", toml, "--workers", "1", "--no-progress", "--retry-failed")[0] == 0
+    code, _, err = run("run", toml, "1462")
     assert code == 2
-    assert "argument --channels: expected in" in err
+    assert f"EXPERIMENT.toml: expected nothing beside {toml}, got" in err
 
 
 def test_shards_merge_into_the_whole(run: Run, images: Path, store: Path, tmp_path: Path) -> None:
@@ -112,6 +117,8 @@ def test_failures_are_counted_and_named(run: Run, images: Path, store: Path) -> 
         (["store", "status", "nowhere"], "store nowhere: there is no such file"),
         (["store", "export", "{store}", "a.xlsx"], "FILE: expected NAME.csv or NAME.parquet"),
         (["store", "export", "{store}", "a.csv", "--experiment", "x"], "none has the name or hash"),
+        (["store", "export", "{store}", "no/a.csv"], "a folder that exists, got no/a.csv"),
+        (["store", "export", "{store}.csv", "{store}.csv"], "there is no such file"),
         (["merge", "{store}", "nowhere"], "store nowhere: there is no such file"),
         (["merge", "{store}", "{store}"], "expected another store"),
     ],

@@ -8,6 +8,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ import zeroshot
 from zeroshot import Store, run_experiment
 from zeroshot.experiments.experiment import Archs
 
-from .common import BAD, exported, images, make
+from .common import BAD, OPTIONS, exported, images, make
 
 distributed = pytest.importorskip("distributed", reason="pip install 'zeroshot[dask]'")
 
@@ -99,6 +100,46 @@ def test_what_kills_workers_of_our_own_cluster_is_marked(
         assert {arch for arch, status in pairs if status == "crashed"} == deadly
     hook(None)
     run(path, retry_failed=True)
+    assert exported(path, tmp_path) == expected
+
+
+def test_a_token_stops_workers_of_a_cluster(client: Any, tmp_path: Path, expected: str) -> None:
+    token = zeroshot.CancelToken()
+    options = replace(OPTIONS, cancel=token)
+
+    def stop(done: int, total: int) -> None:
+        if done:
+            token.cancel()
+
+    path = tmp_path / "a.sqlite"
+    with pytest.raises(zeroshot.Cancelled):
+        run_experiment(
+            make(ARCHS, options=options), path, executor=client, data=images(), progress=stop
+        )
+    with Store(path) as store:
+        n_kept = len(store)
+    assert 0 < n_kept < 93
+    assert run(path, executor=client).n_computed == 93 - n_kept
+    assert exported(path, tmp_path) == expected
+
+
+def test_a_client_that_is_closed_is_told_and_the_rest_kept(
+    client: Any, tmp_path: Path, hook: Callable[[Any], None], killers: Any, expected: str
+) -> None:
+    hook(killers.Slow(0.05, tmp_path))
+
+    def close(done: int, total: int) -> None:
+        if done:
+            client.close()
+
+    path = tmp_path / "a.sqlite"
+    with pytest.raises(RuntimeError, match="the client of Dask was closed or lost its cluster"):
+        run(path, executor=client, progress=close)
+    with Store(path) as store:
+        n_kept = len(store)
+    assert 0 < n_kept < 93
+    hook(None)
+    assert run(path).n_computed == 93 - n_kept
     assert exported(path, tmp_path) == expected
 
 

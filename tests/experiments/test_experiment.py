@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 import zeroshot
 from zeroshot.cli.experiment import EXAMPLE
 from zeroshot.experiments.experiment import Archs, DataSource, Experiment
 
-from .common import BAD, three_scores
+from .common import BAD, images, three_scores
 
-SMALL = '[archs]\nlist = [9]\n[[scores]]\nname = "params"\n'
+SCORE = '[[scores]]\nname = "params"\n'
+SMALL = "[archs]\nlist = [9]\n" + SCORE
 
 
 def test_the_example_says_what_it_seems_to() -> None:
@@ -60,6 +63,38 @@ def test_what_is_written_is_read_back(experiment: Experiment) -> None:
     assert Experiment.parse(experiment.to_toml()) == experiment
 
 
+def test_architectures_of_arrays_are_written_as_lists(tmp_path: Path) -> None:
+    archs = [np.int64(9), np.array([3, 0, 1, 0, 0, 4]), (3, 0, 1, 0, 0, np.int8(3)), {"a": [1]}]
+    experiment = Experiment(scores="params", archs=archs)
+    again = Experiment.parse(experiment.to_toml())
+    assert again.archs.list == (9, [3, 0, 1, 0, 0, 4], [3, 0, 1, 0, 0, 3], {"a": [1]})
+    assert again.archs.read("nasbench201")[:3] == experiment.archs.read("nasbench201")[:3]
+    summary = zeroshot.run_experiment(
+        Experiment(scores="params", archs=np.arange(3)), tmp_path / "a.sqlite", data=images()
+    )
+    assert (summary.n_computed, summary.n_failed) == (3, 0)
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "message"),
+    [
+        ({"archs": "1462"}, TypeError, "list: expected a list of architectures, got '1462'"),
+        ({"archs": 3}, TypeError, "list: expected a list of architectures, got 3"),
+        ({"archs": [zeroshot.Graph((3, 8, 8))]}, TypeError, r"list\[0\]: .* got a Graph; score gr"),
+        ({"seeds": 3}, TypeError, "seeds: expected a list of integers, got 3"),
+        ({"options": zeroshot.Options(seed=5)}, ValueError, r"options.seed: expected seeds=\[5\]"),
+        ({"options": {"channels": 4}}, TypeError, "options: expected Options, got {'channels': 4}"),
+        ({"data": images()}, TypeError, "data: expected DataSource, got "),
+        ({"name": 3}, TypeError, "name: expected str, got 3"),
+    ],
+)
+def test_slips_in_python_are_named(
+    changes: dict[str, Any], error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        Experiment(**{"scores": "params", "archs": [9], **changes})
+
+
 def test_scores_take_the_batches_of_the_data() -> None:
     text = SMALL + '[[scores]]\nname = "sweet"\n[[scores]]\nname = "gradsign"\n'
     experiment = Experiment.parse("[data]\nbatch_size = 8\nbatches = 3\n" + text)
@@ -84,6 +119,11 @@ def test_scores_take_the_batches_of_the_data() -> None:
         ("[[scores]]\nname = 'params'\n", r"\[archs\] archs: expected architectures, got none"),
         ("[data]\nbatches = 0\n" + SMALL, r"\[data\] batches: expected an integer >= 1, got 0"),
         ("[data]\npath = 3\n" + SMALL, r"\[data\] path: expected a string, got 3"),
+        ("[data]\nflip = 'no'\n" + SMALL, r"\[data\] flip: expected true or false, got 'no'"),
+        ("[data]\nmode = 'x'\n" + SMALL, r"\[data\] mode: expected disjoint or independent, got"),
+        ("[archs]\nfile = 3\n" + SCORE, r"\[archs\] file: expected a path, got 3"),
+        ("[archs]\nlist = 3\n" + SCORE, r"\[archs\] list: expected a list of architectures, got 3"),
+        ("[archs]\nbenchmark = 3\n" + SCORE, r"\[archs\] benchmark: expected a path, got 3"),
         ("data = 3\n" + SMALL, r"data: expected a table, \[data\], got 3"),
         ("[space]\nname = 'x'\n" + SMALL, "space: expected one of nasbench201"),
         (SMALL + "[options]\nseeds = 3\n", r"\[options\] seeds: expected a list, got 3"),

@@ -9,7 +9,8 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ import pytest
 import zeroshot
 from zeroshot import Store, run_experiment
 from zeroshot.experiments.experiment import Archs
+from zeroshot.experiments.lanes import ProcessLane
 
 from .common import BAD, exported, images, make
 
@@ -54,6 +56,33 @@ def test_a_given_pool_gives_the_same_bits_and_stays_open(tmp_path: Path, expecte
             run(tmp_path / f"{name}.sqlite", executor=pool)
             assert exported(tmp_path / f"{name}.sqlite", tmp_path) == expected
             assert pool.submit(os.getpid).result() > 0
+
+
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_forked_workers_do_not_keep_the_store(tmp_path: Path) -> None:
+    with ProcessPoolExecutor(1, mp_context=get_context("fork")) as pool:
+        run(tmp_path / "a.sqlite", executor=pool)
+        assert run(tmp_path / "a.sqlite").n_found == 93  # while they live
+
+
+class Odd(ThreadPoolExecutor):
+    """The first chunk fails as none should, once the second is done."""
+
+    def submit(self, function: Any, /, *args: Any, **named: Any) -> Future[Any]:
+        if not hasattr(self, "first"):
+            self.first: Future[Any] = Future()
+            return self.first
+        second = super().submit(function, *args, **named)
+        second.add_done_callback(lambda _: self.first.done() or self.first.set_exception(OSError()))
+        return second
+
+
+def test_what_else_is_finished_is_kept_where_a_pool_fails(tmp_path: Path) -> None:
+    path = tmp_path / "a.sqlite"
+    with Odd(1) as pool, pytest.raises(OSError):
+        run(path, executor=pool)
+    with Store(path) as store:
+        assert len(store) >= 3
 
 
 def test_a_broken_pool_that_was_given_is_told_and_the_rest_kept(
@@ -182,15 +211,21 @@ def is_running(pid: int) -> bool:
         return False
 
 
-def test_workers_end_when_their_run_is_killed(tmp_path: Path) -> None:
+def test_workers_end_when_their_run_is_killed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (temporary := tmp_path / "temporary").mkdir()
+    monkeypatch.setenv("TMPDIR", str(temporary))
     child = start(tmp_path)
     pids = wait_for_workers(tmp_path)
+    assert list(temporary.glob("zeroshot-*/x.npy"))
     child.kill()
     child.communicate()
     deadline = time.monotonic() + 10
     while any(map(is_running, pids)):
         assert time.monotonic() < deadline
         time.sleep(0.02)
+    assert not list(temporary.iterdir())
 
 
 def test_ctrl_c_stops_workers_and_keeps_what_is_finished(tmp_path: Path) -> None:
@@ -204,6 +239,30 @@ def test_ctrl_c_stops_workers_and_keeps_what_is_finished(tmp_path: Path) -> None
     assert not any(map(is_running, pids))
     with Store(tmp_path / "a.sqlite") as store:
         assert len(store) == int(out.split()[0]) > 0
+
+
+def test_a_worker_may_die_while_it_starts_once_one_has_lived() -> None:
+    class Pool:
+        def __init__(self, lives: bool) -> None:
+            self.lives = lives
+
+        def submit(self, *_: object) -> Future[int]:
+            future: Future[int] = Future()
+            if self.lives:
+                future.set_result(1)
+            else:
+                future.set_exception(BrokenProcessPool())
+            return future
+
+        def shutdown(self, **_: object) -> None:
+            pass
+
+    lives = iter([True, False, False, False])
+    lane = ProcessLane(lambda: Pool(next(lives)))  # type: ignore[arg-type,return-value]
+    lane.mend()
+    lane.mend()
+    with pytest.raises(RuntimeError, match="the worker processes end before they begin"):
+        ProcessLane(lambda: Pool(next(lives))).mend()  # type: ignore[arg-type,return-value]
 
 
 def test_a_script_without_a_guard_is_told(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -166,6 +167,10 @@ def test_a_token_stops_and_the_next_run_goes_on(store: Store, tmp_path: Path) ->
         ({"shard": (0, 0)}, ValueError, r"shard\[1\]: expected an integer >= 1, got 0"),
         ({"workers": 0}, ValueError, "workers: expected an integer >= 1, got 0"),
         ({"executor": "magic"}, ValueError, "executor: expected threads, processes, dask, a p"),
+        ({"shard": "0/4"}, TypeError, r"shard: expected \(i, n\), the part i of n; got '0/4'"),
+        ({"shard": 3}, TypeError, r"shard: expected \(i, n\), the part i of n; got 3"),
+        ({"data": images()[0]}, TypeError, r"data: expected \(x, y\), got array"),
+        ({"data": (*images(), 3)}, TypeError, r"data: expected \(x, y\), got "),
     ],
 )
 def test_slips_are_told(
@@ -175,6 +180,26 @@ def test_slips_are_told(
         run(make(SOME), store, **options)
     with pytest.raises(TypeError, match="experiment: expected an Experiment, got str"):
         run_experiment("x", store)  # type: ignore[arg-type]
+
+
+def test_labels_that_no_network_has_are_an_error_and_no_failures(store: Store) -> None:
+    x, y = images()
+    y[5] = 4
+    with pytest.raises(ValueError, match="y: expected labels from 0 to 3, got 4 at position 5"):
+        run(make(SOME), store, data=(x, y))
+    assert len(store) == 0
+    summary = run(make(SOME, classes=5), store, data=(x, y))
+    assert summary.n_failed == 0
+
+
+def test_values_under_other_keys_are_no_values_of_the_run(
+    store: Store, hook: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As those of a worker with another version."""
+    hook(lambda task: monkeypatch.setattr(zeroshot.runner, "NUMERICS", -1))
+    with pytest.raises(RuntimeError, match="12 values came back under other keys than those asked"):
+        run(make(SOME, scores="params"), store)  # whose keys are asked for before
+    assert len(store) == 0
 
 
 def test_a_store_that_another_writes_to_is_told_before_any_work(
@@ -187,12 +212,15 @@ def test_a_store_that_another_writes_to_is_told_before_any_work(
 
 
 def test_data_come_from_the_experiment_where_none_are_given(store: Store) -> None:
-    pytest.importorskip("sklearn")
+    pytest.importorskip("sklearn", reason="scikit-learn is not installed: no digits")
     data = zeroshot.experiments.experiment.DataSource(batch_size=8, batches=3)
-    run_experiment(make([1462], data=data, options=OPTIONS), store)
+    options = replace(OPTIONS, num_classes=10)
+    run_experiment(make([1462], data=data, options=options), store)
     images_ = zeroshot.data.load_digits()
     batches = zeroshot.data.draw_batches(images_, batch_size=8, n_batches=3)
     expected = zeroshot.score(
         1462, batches.x, batches.y, scores=three_scores(), channels=4, cells=1, num_classes=10
     )
     assert {label: store.scores()[label][0] for label in expected.scores} == expected.values
+    with pytest.raises(ValueError, match=r"num_classes: expected classes=4 of .* the 10 outputs"):
+        run_experiment(make([1462], data=data, options=OPTIONS), store)

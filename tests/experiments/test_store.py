@@ -14,7 +14,7 @@ import pytest
 import zeroshot
 from zeroshot import Store, StoreError
 
-from .common import BAD, CELLS, exported, images, three_scores
+from .common import BAD, CELLS, exported, images, make, three_scores
 
 
 def scored(archs: object = CELLS, **changes: object) -> list[zeroshot.ScoreResult]:
@@ -163,6 +163,30 @@ def test_a_label_with_two_meanings_needs_an_experiment(store: Store) -> None:
         store.scores(experiment="widest")
 
 
+def test_means_over_different_seeds_are_not_mixed(store: Store) -> None:
+    def run(archs: object, seeds: list[int], name: str) -> None:
+        experiment = make(archs, seeds=seeds, scores=zeroshot.Snip(batch_size=8), name=name)
+        zeroshot.run_experiment(experiment, store, data=images())
+
+    run(CELLS, [0], "one")
+    run(CELLS[:2], [0, 1], "two")
+    with pytest.raises(ValueError, match=r"'snip' has for some architectures more seeds.*two"):
+        store.scores()
+    assert store.scores(experiment="one").status["snip"] == ("ok",) * 4
+    assert store.scores(experiment="two").meta["seeds"] == [0, 1]
+    run(CELLS[2:], [0, 1], "rest")
+    assert store.scores().status["snip"] == ("ok",) * 4
+    store.add(scored(CELLS[:2], scores=zeroshot.Fisher(batch_size=8), seeds=[0, 1]), name="by hand")
+    store.add(scored(CELLS[2:], scores=zeroshot.Fisher(batch_size=8)), name="by hand")
+    assert store.scores(experiment="by hand").status["fisher"] == ("ok", "ok", "missing", "missing")
+
+
+def test_seconds_of_several_seeds_add_up_to_those_of_the_run(store: Store) -> None:
+    result = scored(CELLS[:1], scores="params", seeds=[0, 1, 2])[0]
+    store.add(result)
+    assert store.scores().seconds["params"][0] == pytest.approx(result.seconds, rel=1e-12)
+
+
 # --- files -------------------------------------------------------------------------------------
 
 
@@ -182,8 +206,8 @@ def test_csv_reads_back_the_same_numbers(store: Store, tmp_path: Path) -> None:
 
 
 def test_parquet_and_pandas_have_what_csv_has(store: Store, tmp_path: Path) -> None:
-    pandas = pytest.importorskip("pandas")
-    pytest.importorskip("pyarrow")
+    pandas = pytest.importorskip("pandas", reason="pip install 'zeroshot[experiments]'")
+    pytest.importorskip("pyarrow", reason="pip install 'zeroshot[experiments]'")
     store.add(scored([*CELLS, BAD]))
     store.to_parquet(tmp_path / "a.parquet")
     store.to_csv(tmp_path / "a.csv")
@@ -236,6 +260,11 @@ def test_a_newer_store_is_refused(tmp_path: Path) -> None:
         Store(path)
 
 
+def test_a_folder_is_no_store(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="expected a file, got a folder"):
+        Store(tmp_path)
+
+
 def test_a_missing_store_is_not_made_unless_asked(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="there is no such file"):
         Store(tmp_path / "a.sqlite", create=False)
@@ -271,6 +300,18 @@ def test_what_cannot_be_written_leaves_no_part(
         store.to_csv(tmp_path / "a.csv")
     assert (tmp_path / "a.csv").read_text() == before
     assert not list(tmp_path.glob("*.part"))
+
+
+def test_a_store_is_not_written_over_by_its_values(store: Store, tmp_path: Path) -> None:
+    store.add(scored())
+    (tmp_path / "link.csv").symlink_to(store.path)
+    for path in (store.path, tmp_path / "link.csv"):
+        with pytest.raises(ValueError, match="path: expected another file than the store itself"):
+            store.to_csv(path)
+    with pytest.raises(ValueError, match="path: expected a file, got the folder"):
+        store.to_csv(tmp_path)
+    with Store(store.path, create=False) as again:
+        assert len(again) == 12
 
 
 def test_a_second_writer_is_refused_at_once_and_readers_are_not(store: Store) -> None:
@@ -322,6 +363,33 @@ def test_merge_keeps_its_own_bits(store: Store, tmp_path: Path) -> None:
     before = exported(store, tmp_path)
     assert store.merge(path) == zeroshot.MergeSummary(0, 2, 1, 0)
     assert exported(store, tmp_path) == before
+
+
+def test_merge_keeps_its_own_failures(store: Store, tmp_path: Path) -> None:
+    failed = scored([1462], max_bytes=1)[0]
+    store.add(failed)
+    with Store(tmp_path / "b.sqlite") as other:
+        scores = {k: replace(s, reason="another") for k, s in failed.scores.items()}
+        other.add(replace(failed, reason="another", scores=scores))
+        assert store.merge(other) == zeroshot.MergeSummary(0, 3, 0, 0)
+    assert "another" not in set(store.to_frame()["reason"])
+
+
+def test_merge_joins_the_labels_of_what_was_added_by_hand(store: Store, tmp_path: Path) -> None:
+    store.add(scored(CELLS, scores=["params"]))
+    with Store(tmp_path / "b.sqlite") as other:
+        other.add(scored(CELLS, scores=["flops", "live_weights"]))
+        store.merge(other)
+        assert list(store.scores().values) == ["params", "flops", "live_weights"]
+        other.merge(store)
+        assert sorted(other.scores().values) == ["flops", "live_weights", "params"]
+
+
+def test_what_is_no_result_or_path_is_told(store: Store) -> None:
+    with pytest.raises(TypeError, match="results: expected each a ScoreResult, got None"):
+        store.add([None])  # type: ignore[list-item]
+    with pytest.raises(TypeError, match="store: expected a path, got 3"):
+        Store(3)  # type: ignore[arg-type]
 
 
 def test_merge_with_itself_or_with_no_store_is_refused(store: Store, tmp_path: Path) -> None:

@@ -88,6 +88,7 @@ def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
         if "archs" not in args or any(re.match(r"-\D", word) for word in late):
             parser.error(f"unrecognized arguments: {' '.join(late)}")
         args.archs = [*args.archs, *late]
+    args.words = list(argv)
     return args
 
 

@@ -96,10 +96,10 @@ workers = 2               # default: all processors
 """A file of `zeroshot run` with comments."""
 
 # What may be said beside a file, and changes no value.
-_BESIDE = {
-    "archs", "store", "shard", "executor", "workers", "threads", "progress", "retry_failed",
-    "debug", "command", "run",
-}  # fmt: skip
+_BESIDE = (
+    "--store", "--shard", "--executor", "--workers", "--threads", "--retry-failed", "--progress",
+    "--no-progress", "--debug",
+)  # fmt: skip
 
 
 def add(subparsers: Subparsers, parent: Parser) -> None:
@@ -139,7 +139,7 @@ def add(subparsers: Subparsers, parent: Parser) -> None:
     add_score_arguments(parser)
     add_network_arguments(parser)
     add_run_arguments(parser)
-    parser.set_defaults(run=run, parser=parser)
+    parser.set_defaults(run=run)
 
 
 def shard(text: str) -> tuple[int, int]:
@@ -159,7 +159,10 @@ def shard(text: str) -> tuple[int, int]:
 def run(args: argparse.Namespace) -> int:
     from zeroshot.experiments import Experiment, run_experiment
 
-    if len(args.archs) == 1 and args.archs[0].endswith(".toml"):
+    files = [word for word in args.archs if word.endswith(".toml")]
+    if files and len(args.archs) > 1:
+        raise CliError(f"EXPERIMENT.toml: expected nothing beside {files[0]}, got {args.archs}")
+    if files:
         _check_nothing_else(args)
         experiment = Experiment.load(args.archs[0])
     else:
@@ -187,14 +190,13 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _check_nothing_else(args: argparse.Namespace) -> None:
-    """What an experiment is stands in the file, all of it."""
-    default = args.parser.parse_args([])
-    for name, value in vars(args).items():
-        if name not in _BESIDE and name != "parser" and value != getattr(default, name, None):
-            option = name.replace("_", "-")
+    """What an experiment is stands in the file, all of it, also what is so by default."""
+    for word in args.words:
+        option = word.partition("=")[0]
+        if option.startswith("--") and option != "--" and option not in _BESIDE:
             raise CliError(
-                f"argument --{option}: expected in {args.archs[0]}, beside which only --store, "
-                "--shard, --executor, --workers, --retry-failed and --progress may be given"
+                f"argument {option}: expected in {args.archs[0]}, beside which only "
+                f"{', '.join(_BESIDE)} may be given"
             )
 
 

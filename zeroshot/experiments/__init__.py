@@ -7,6 +7,7 @@ Layers, each using only what stands before it:
 - `store`: `Store`
 - `experiment`, `toml`: `Experiment`, and the file it is read from
 - `tasks`, `lanes`: pieces of work, and the pools that do them
+- `work`: what an experiment comes to
 - `run`: `run_experiment`
 """
 

@@ -8,7 +8,8 @@ import asyncio
 import time
 import uuid
 from collections.abc import Sequence
-from concurrent.futures import Future
+from concurrent.futures import CancelledError, Future
+from contextlib import suppress
 from typing import Any
 
 from zeroshot._core import CancelToken
@@ -18,10 +19,15 @@ from zeroshot.experiments.tasks import Chunk, Context, Task, score_chunk
 try:
     import dask
     from distributed import Client, KilledWorker, LocalCluster, WorkerPlugin, get_worker
+    from distributed.comm import CommClosedError
 except ImportError:
     raise ImportError("executor: Dask is missing: pip install 'zeroshot[dask]'") from None
 
 _COUNT_SECONDS = 2.0
+_GONE = (
+    "executor: the client of Dask was closed or lost its cluster; what was finished is in the store"
+)
+_CANCELLED = (asyncio.CancelledError, CancelledError, CommClosedError)
 
 
 class _Bring(WorkerPlugin):  # type: ignore[misc]
@@ -67,7 +73,7 @@ class DaskLanes:
             )
         self._client = client
         self._name = f"zeroshot-{uuid.uuid4().hex[:12]}"
-        client.register_plugin(_Bring(self._name, context))
+        client.register_plugin(_Bring(self._name, context.with_token(None)))
         self._width, self._counted = 1, -1e9
         self._stopped = False
         self.lanes: Sequence[Lane] = [self]
@@ -85,12 +91,17 @@ class DaskLanes:
         # worker and the task then kills the next one (2026.8)
         future: Future[Chunk] = Future()
         future.set_running_or_notify_cancel()
+        if self._client.status != "running":
+            raise RuntimeError(_GONE)
         remote = self._client.submit(_do, self._name, tasks, pure=False)
 
         async def follow() -> None:
             try:
                 future.set_result(await self._client.gather(remote, asynchronous=True))
-            except BaseException as error:
+            except _CANCELLED as error:  # by no one here
+                (gone := RuntimeError(_GONE)).__cause__ = error
+                future.set_exception(gone)
+            except Exception as error:
                 future.set_exception(error)
 
         asyncio.run_coroutine_threadsafe(follow(), self._client.loop.asyncio_loop)
@@ -102,7 +113,8 @@ class DaskLanes:
     def stop(self) -> None:
         if not self._stopped:
             self._stopped = True
-            self._client.run(_stop, self._name, on_error="ignore", wait=False)
+            with suppress(Exception):  # there may be no cluster any more, which `submit` tells
+                self._client.run(_stop, self._name, on_error="ignore", wait=False)
 
     def close(self) -> None:
         if self._own:
@@ -110,7 +122,8 @@ class DaskLanes:
                 one.close()
             return
         self.stop()
-        self._client.unregister_worker_plugin(self._name)
+        with suppress(Exception):
+            self._client.unregister_worker_plugin(self._name)
 
 
 def _do(name: str, tasks: Sequence[Task]) -> Chunk:

@@ -5,7 +5,8 @@ from __future__ import annotations
 __all__ = ["Archs", "DataSource", "Experiment"]
 
 import os
-from collections.abc import Iterator, Sequence
+import reprlib
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import KW_ONLY, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -13,6 +14,7 @@ from typing import Any, Literal, cast
 from zeroshot.data import Batches, Images, draw_batches, list_presets, load
 from zeroshot.errors import ArchitectureError
 from zeroshot.experiments import toml
+from zeroshot.graph import Graph
 from zeroshot.inputs import check_int
 from zeroshot.options import Options, check_seed
 from zeroshot.scores import Score, ScoreLike, make_scores
@@ -20,6 +22,12 @@ from zeroshot.spaces import get_space
 from zeroshot.spaces.written import printable, read_lines, read_written
 
 _MAX_ALL = 10_000_000  # architectures of a space that is enumerated
+
+
+def _path(name: str, value: object) -> str:
+    if not isinstance(value, str | os.PathLike):
+        raise TypeError(f"{name}: expected a path, got {value!r}")
+    return os.fspath(value)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,8 +60,13 @@ class DataSource:
             raise ValueError(f"split: expected train or test, got {self.split!r}")
         if self.preset not in (known := ("auto", "none", *list_presets())):
             raise ValueError(f"preset: expected one of {', '.join(known)}; got {self.preset!r}")
+        if self.mode not in ("disjoint", "independent"):
+            raise ValueError(f"mode: expected disjoint or independent, got {self.mode!r}")
         for name, low in (("batch_size", 1), ("batches", 1), ("seed", 0), ("crop", 0)):
             check_int(name, getattr(self, name), low)
+        if not isinstance(self.flip, bool):
+            raise TypeError(f"flip: expected true or false, got {self.flip!r}")
+        object.__setattr__(self, "path", _path("path", self.path))
 
     def draw(self) -> tuple[Images, Batches]:
         """The data set and the batches."""
@@ -99,11 +112,20 @@ class Archs:
     all: bool = False
 
     def __post_init__(self) -> None:
-        if isinstance(self.list, str):
-            raise TypeError("list: expected a list of architectures, got a string")
+        if isinstance(self.list, str | bytes) or not isinstance(self.list, Iterable):
+            raise TypeError(f"list: expected a list of architectures, got {self.list!r}")
         object.__setattr__(self, "list", tuple(self.list))
-        files = (self.file,) if isinstance(self.file, str) else tuple(self.file)
+        for i, arch in enumerate(self.list):
+            if isinstance(arch, Graph):
+                raise TypeError(
+                    f"list[{i}]: expected an architecture of a space, got a Graph; score graphs "
+                    "with score_many and keep the results with Store.add"
+                )
+        given = self.file if isinstance(self.file, tuple | list) else (self.file,)
+        files = tuple(_path("file", path) for path in given)
         object.__setattr__(self, "file", files)
+        if self.benchmark is not None:
+            object.__setattr__(self, "benchmark", _path("benchmark", self.benchmark))
         if self.sample is not None:
             check_int("sample", self.sample, 1)
         check_int("seed", self.seed, 0)
@@ -171,7 +193,8 @@ class Experiment:
     data : DataSource
         Not looked at where `run_experiment` is given arrays.
     options : Options
-        Of these, ``seed``, ``n_threads`` and ``num_classes`` are not looked at.
+        Without ``seed``, for which `seeds` stand; ``n_threads`` is not looked at. ``num_classes``
+        is for arrays that `run_experiment` is given; images of a `DataSource` say their own.
     seeds : sequence of int
         Of the weights; each value is stored by itself.
     classes : int, optional
@@ -208,10 +231,19 @@ class Experiment:
         set_(self, "scores", make_scores(cast("Sequence[ScoreLike]", self.scores)))
         if not isinstance(self.archs, Archs):
             set_(self, "archs", Archs(self.archs))
+        if not isinstance(self.seeds, Iterable):
+            raise TypeError(f"seeds: expected a list of integers, got {self.seeds!r}")
         seeds = tuple(check_seed(f"seeds[{i}]", seed) for i, seed in enumerate(self.seeds))
         if not seeds or len(set(seeds)) < len(seeds):
             raise ValueError(f"seeds: expected one or more different seeds, got {self.seeds}")
         set_(self, "seeds", seeds)
+        for name, kind in (("data", DataSource), ("options", Options), ("name", str)):
+            if not isinstance(given := getattr(self, name), kind):
+                raise TypeError(f"{name}: expected {kind.__name__}, got {reprlib.repr(given)}")
+        if self.options.seed != Options().seed:
+            raise ValueError(
+                f"options.seed: expected seeds=[{self.options.seed}] of the experiment instead"
+            )
         if self.classes is not None:
             check_int("classes", self.classes, 1)
         if self.workers is not None:

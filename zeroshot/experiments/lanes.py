@@ -180,6 +180,7 @@ class ProcessLane:
 
     def __init__(self, new_pool: Callable[[], ProcessPoolExecutor]) -> None:
         self._new_pool = new_pool
+        self._lived = False
         self._start()
 
     def _start(self) -> None:
@@ -190,7 +191,8 @@ class ProcessLane:
         return self._pool.submit(_do, tasks)
 
     def mend(self) -> None:
-        if self._alive.exception() is not None:
+        self._lived = self._lived or self._alive.exception() is None
+        if not self._lived:
             raise RuntimeError(_NO_START)
         self.close()
         self._start()
@@ -211,6 +213,7 @@ def _begin(folder: Path, ear: Connection) -> None:
         token.cancel()
         if (parent := multiprocessing.parent_process()) is not None:
             parent.join()
+        shutil.rmtree(folder, ignore_errors=True)  # which it no longer can
         os._exit(1)
 
     threading.Thread(target=listen, daemon=True).start()

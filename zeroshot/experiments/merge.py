@@ -1,9 +1,10 @@
-"""Another store's rows into this one, by SQL alone."""
+"""Another store's rows into this one."""
 
 from __future__ import annotations
 
 __all__ = ["MergeSummary", "merge_files"]
 
+import json
 import sqlite3
 from dataclasses import dataclass
 
@@ -48,8 +49,7 @@ _STEPS = (
     """
 INSERT INTO main.experiment (hash, name, space, labels, n_archs, n_seeds, about)
 SELECT hash, name, space, labels, n_archs, n_seeds, about FROM other.experiment WHERE true
-ORDER BY id ON CONFLICT (hash) DO UPDATE SET labels = excluded.labels
-WHERE length(excluded.labels) > length(experiment.labels)
+ORDER BY id ON CONFLICT (hash) DO NOTHING
 """,
     f"""
 INSERT INTO main.value (key, arch, setting, seed, dead_weights, value, status, reason, seconds,
@@ -84,4 +84,17 @@ def merge_files(file: sqlite3.Connection) -> MergeSummary:
     n_new, n_known, n_retried, n_all = file.execute(_COUNTS).fetchone()
     for step in _STEPS:
         file.execute(step)
+    _join_labels(file)
     return MergeSummary(n_new, n_known, n_all - n_new - n_known - n_retried, n_retried)
+
+
+def _join_labels(file: sqlite3.Connection) -> None:
+    """What is added by hand has one experiment of that name in both, with labels of its own."""
+    for number, here, there in file.execute(
+        "SELECT m.id, m.labels, o.labels FROM main.experiment m "
+        "JOIN other.experiment o ON o.hash = m.hash WHERE m.labels != o.labels"
+    ).fetchall():
+        labels = list(dict.fromkeys([*json.loads(here), *json.loads(there)]))
+        file.execute(
+            "UPDATE main.experiment SET labels = ? WHERE id = ?", (json.dumps(labels), number)
+        )

@@ -39,6 +39,8 @@ class ValueRow(NamedTuple):
 
 def value_rows(result: ScoreResult) -> Iterator[ValueRow]:
     """Rows of a result; ValueError if a key is not that of what the result says."""
+    if not isinstance(result, ScoreResult):
+        raise TypeError(f"results: expected each a ScoreResult, got {result!r}")
     provenance = result.provenance
     if provenance is None:
         raise ValueError(f"results: {result.arch!r} has no provenance, and so no key")
@@ -80,7 +82,7 @@ def value_rows(result: ScoreResult) -> Iterator[ValueRow]:
                 None if math.isnan(value) else value + 0.0,
                 status,
                 reason,
-                result.seconds,
+                result.seconds / len(result.seeds),
                 result.peak_bytes,
                 histogram,
                 environment,

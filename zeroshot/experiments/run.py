@@ -4,7 +4,6 @@ from __future__ import annotations
 
 __all__ = ["RunSummary", "run_experiment"]
 
-import hashlib
 import math
 import os
 import signal
@@ -14,7 +13,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Executor, Future, wait
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, NamedTuple
 
@@ -27,9 +26,9 @@ from zeroshot.experiments.progress import Progress, tell_with
 from zeroshot.experiments.rows import ValueRow, value_rows
 from zeroshot.experiments.store import FAILURES, AskedRow, Store, add_experiment, insert
 from zeroshot.experiments.tasks import Chunk, Context, Task
+from zeroshot.experiments.work import Work
 from zeroshot.inputs import check_int
 from zeroshot.options import usable_cpus
-from zeroshot.provenance import key_of
 from zeroshot.results import ScoreResult
 from zeroshot.runner import Job
 
@@ -127,6 +126,9 @@ def run_experiment(
         If the token in the experiment's options was set.
     StoreError
         If the store cannot be written; what was committed stays.
+    ValueError
+        If data, scores and options do not fit together, of whichever architecture. What is wrong
+        with one architecture alone is recorded as its failure.
 
     Examples
     --------
@@ -145,6 +147,8 @@ def run_experiment(
                 experiment, opened, executor=executor, workers=workers, shard=shard, data=data,
                 retry_failed=retry_failed, progress=progress,
             )  # fmt: skip
+    if not isinstance(shard, tuple | list) or len(shard) != 2:
+        raise TypeError(f"shard: expected (i, n), the part i of n; got {shard!r}")
     part, n_parts = shard
     check_int("shard[1]", n_parts, 1)
     check_int("shard[0]", part, 0, n_parts - 1)
@@ -171,78 +175,6 @@ def run_experiment(
 def make_context(job: Job, n_threads: int) -> Context:
     """What the tasks of a run share."""
     return Context(job, n_threads)
-
-
-# --- what there is to do -----------------------------------------------------------------------
-
-
-@dataclass(frozen=True, eq=False)
-class Work:
-    """An experiment with its images and architectures.
-
-    Attributes
-    ----------
-    job : Job
-    groups : list of tuple of (int, str)
-        Position and text of the architectures of the shard; those that have the same network
-        (with ``canonical``) stand together.
-    n_archs, n_all : int
-        Of the shard, and of the experiment.
-    identity : str
-        Hash of all that values depend on.
-    """
-
-    experiment: Experiment
-    job: Job
-    groups: list[tuple[tuple[int, str], ...]]
-    n_archs: int
-    n_all: int
-    identity: str
-
-    @classmethod
-    def make(
-        cls,
-        experiment: Experiment,
-        data: tuple[ArrayLike, ArrayLike] | None,
-        shard: tuple[int, int],
-    ) -> Work:
-        x: ArrayLike
-        y: ArrayLike
-        if data is None:
-            images, batches = experiment.data.draw()
-            x, y, classes = batches.x, batches.y, images.n_classes
-            if experiment.classes is not None and experiment.classes < classes:
-                raise ValueError(
-                    f"classes: expected at least {classes}, the classes of {images.name}; got "
-                    f"{experiment.classes}"
-                )
-        else:
-            (x, y), classes = data, experiment.options.num_classes
-        options = replace(experiment.options, num_classes=experiment.classes or classes)
-        job = Job.make(x, y, experiment.scores, options, tuple(experiment.seeds))
-        archs = experiment.archs.read(options.space)
-        part, n_parts = shard
-        groups: dict[str, list[tuple[int, str]]] = {}
-        for position, arch in enumerate(archs):
-            scored = job.scored_as(arch) or arch
-            if n_parts == 1 or _part_of(scored, n_parts) == part:
-                groups.setdefault(scored, []).append((position, arch))
-        listed = hashlib.sha256("\n".join(archs).encode("utf-8", "surrogateescape")).hexdigest()
-        identity = key_of({"settings": job.settings(), "seeds": job.seeds, "archs": listed})
-        return cls(
-            experiment,
-            job,
-            [tuple(group) for group in groups.values()],
-            sum(map(len, groups.values())),
-            len(archs),
-            identity,
-        )
-
-
-def _part_of(arch: str, n_parts: int) -> int:
-    """By a hash of what is scored, so that nothing is scored in two parts."""
-    digest = hashlib.sha256(arch.encode("utf-8", "surrogateescape")).digest()
-    return int.from_bytes(digest[:8], "big") % n_parts
 
 
 # --- doing it ----------------------------------------------------------------------------------
@@ -313,15 +245,22 @@ class _Run:
             except (Interrupted, Cancelled):
                 pass
             except BaseException:
-                self.lanes.stop()
-                self._commit()
+                try:
+                    self._collect(0)
+                finally:
+                    self._commit()
                 raise
             self._commit()
             summary = self._summary()
             if self.signal is not None and not summary.complete:
                 raise Interrupted(self._how_far(), summary, self.signal)
-            if not summary.complete:
+            if not self._is_complete():
                 raise Cancelled("cancelled; what was finished is in the store")
+            if self.waiting:
+                raise RuntimeError(
+                    f"{self.waiting.total()} values came back under other keys than those asked "
+                    "for, and were dropped; do all workers have the same version of zeroshot?"
+                )
             return summary
 
     def _begin(self) -> None:
@@ -517,7 +456,7 @@ class _Run:
             n_failed=self.n_failed,
             n_crashed=self.n_crashed,
             seconds=time.monotonic() - self.start,
-            complete=self._is_complete(),
+            complete=self._is_complete() and not self.waiting,
         )
 
     def _how_far(self) -> str:
@@ -560,10 +499,15 @@ class _Run:
         token = self.work.experiment.options.cancel
         if self.signal is None and (token is None or not token.cancelled):
             return
+        self._collect(_STOP_SECONDS)
+        raise Interrupted("stopped") if self.signal is not None else Cancelled("stopped")
+
+    def _collect(self, seconds: float) -> None:
+        """Stop the workers, and take what they have finished, or finish within some time."""
         self.lanes.stop()
         for future in [future for future in self.pending if future.cancel()]:
             self.ready.extend(self.pending.pop(future).tasks)
-        done, _ = wait(self.pending, timeout=_STOP_SECONDS)
+        done, _ = wait(self.pending, timeout=seconds)
         for future in done:
             tasks = self.pending.pop(future).tasks
             try:
@@ -573,4 +517,3 @@ class _Run:
                 continue
             self._take(chunk.results)
             self.ready.extend(tasks[chunk.n_tasks :])
-        raise Interrupted("stopped") if self.signal is not None else Cancelled("stopped")

@@ -7,7 +7,7 @@ dies; readers need none. WAL needs shared memory and so one machine: no network 
 
 from __future__ import annotations
 
-__all__ = ["VERSION", "connect", "create", "is_blank", "lock", "store_errors"]
+__all__ = ["VERSION", "connect", "create", "is_blank", "lock", "store_errors", "unlock"]
 
 import fcntl
 import os
@@ -84,9 +84,27 @@ def store_errors(path: Path, kept: str = "") -> Iterator[None]:
         raise StoreError(f"store {path}: {error.strerror or error}") from error
 
 
+_held: set[int] = set()  # of this process; a forked child would keep the lock beyond its end
+
+
+def _after_fork() -> None:
+    while _held:
+        os.close(_held.pop())
+
+
+os.register_at_fork(after_in_child=_after_fork)
+
+
+def unlock(file: int) -> None:
+    """Give away what `lock` gave."""
+    if file in _held:
+        _held.remove(file)
+        os.close(file)
+
+
 def lock(path: Path) -> int:
-    """The right to write; StoreError at once where another has it. Closing what comes back, or
-    the end of the process, however it ends, gives it away."""
+    """The right to write; StoreError at once where another has it. `unlock`, or the end of the
+    process, however it ends, gives it away."""
     name = path.with_name(path.name + ".lock")
     with store_errors(path):
         file = os.open(name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
@@ -103,6 +121,7 @@ def lock(path: Path) -> int:
             f"store {path}: another process is writing to it (it holds {name}); wait for it, or "
             "give each process a store of its own and merge them"
         ) from None
+    _held.add(file)
     return file
 
 
@@ -125,6 +144,8 @@ def is_blank(path: Path) -> bool:
     before it had a table."""
     if not path.exists() or path.stat().st_size == 0:
         return True
+    if path.is_dir():
+        raise StoreError(f"store {path}: expected a file, got a folder")
     connection = sqlite3.connect(path, timeout=10, isolation_level=None)
     try:
         return _is_empty(connection)

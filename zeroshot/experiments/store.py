@@ -127,6 +127,8 @@ class Store:
     """
 
     def __init__(self, path: str | os.PathLike[str], *, create: bool = True) -> None:
+        if not isinstance(path, str | os.PathLike):
+            raise TypeError(f"store: expected a path, got {path!r}")
         self.path = Path(path)
         self._lock: int | None = None
         self._file: sqlite3.Connection | None = None
@@ -152,7 +154,7 @@ class Store:
                 self._file.close()
             self._file = None
         if self._lock is not None:
-            os.close(self._lock)
+            schema.unlock(self._lock)
             self._lock = None
 
     def __enter__(self) -> Store:
@@ -201,6 +203,8 @@ class Store:
         """
         items = [results] if isinstance(results, ScoreResult) else list(results)
         rows = [row for result in items for row in value_rows(result)]
+        if not isinstance(name, str):
+            raise TypeError(f"name: expected a string, got {name!r}")
         if not rows:
             return 0
         by_space: dict[str, list[ValueRow]] = {}
@@ -367,7 +371,8 @@ class Store:
         ------
         ValueError
             If there is no such experiment or space, or if a label has several meanings (another
-            score, other parameters, data or sizes): name an experiment then.
+            score, other parameters, data or sizes) or not the same seeds everywhere: name an
+            experiment then.
         """
         chosen = self._select(experiment, space)
         infos = [info for info in self.experiments() if info.number in chosen]
@@ -396,17 +401,30 @@ class Store:
         int
             Number of lines below the heading.
         """
-        return export.to_csv(self._open(), self._select(experiment), path, timing)
+        file = self._open()
+        return export.to_csv(file, self._select(experiment), self._beside(path), timing)
 
     def to_parquet(
         self, path: str | os.PathLike[str], *, experiment: str | None = None, timing: bool = True
     ) -> int:
         """As `to_csv`, as Parquet: ``pip install 'zeroshot[experiments]'``."""
-        return export.to_parquet(self._open(), self._select(experiment), path, timing)
+        file = self._open()
+        return export.to_parquet(file, self._select(experiment), self._beside(path), timing)
 
     def to_frame(self, *, experiment: str | None = None, timing: bool = True) -> pandas.DataFrame:
         """The lines of `to_csv` as a table of pandas: ``pip install 'zeroshot[experiments]'``."""
         return export.to_frame(self._open(), self._select(experiment), timing)
+
+    def _beside(self, path: str | os.PathLike[str]) -> Path:
+        """Where values are written to: anywhere but here."""
+        path = Path(path)
+        if path.is_dir():
+            raise ValueError(f"path: expected a file, got the folder {path}")
+        if not path.parent.is_dir():
+            raise ValueError(f"path: expected a file in a folder that exists, got {path}")
+        if path.exists() and path.samefile(self.path):
+            raise ValueError(f"path: expected another file than the store itself, got {path}")
+        return path
 
     def _select(self, experiment: str | None, space: str | None = None) -> list[int]:
         """Numbers of the experiments that are meant."""

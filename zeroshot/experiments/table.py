@@ -60,6 +60,8 @@ class ScoreTable:
         return f"ScoreTable({len(self)} architectures, {', '.join(self.values)})"
 
 
+_MISSING = (math.nan, "missing", math.nan)
+
 _VALUES = """
 SELECT a.experiment, asked.text, a.label, a.seed, v.value, v.status, v.seconds, scored.text,
        v.setting
@@ -87,22 +89,24 @@ def make_table(file: sqlite3.Connection, infos: Sequence[ExperimentInfo]) -> Sco
         elif scored is not None:
             scored_as[row] = scored
         if setting is not None and settings.setdefault(label, setting) != setting:
-            raise ValueError(
-                f"label {label!r} has several meanings (other parameters, data or sizes); name "
-                "an experiment: " + ", ".join(f"{i.name} ({i.hash[:8]})" for i in infos)
-            )
-        if status is None:
-            one = (math.nan, "missing", math.nan)
-        else:
+            raise _several(label, "several meanings (other parameters, data or sizes)", infos)
+        one = _MISSING
+        if status is not None:
             one = (math.nan if value is None else value, status, seconds)
         cells.setdefault(label, {}).setdefault(row, {})[seed] = one
     order = [label for label in dict.fromkeys(labels) if label in cells]
     values, statuses, times = {}, {}, {}
     for label in order:
-        of = [tuple(cells[label].get(row, {}).values()) for row in range(len(rows))]
+        seeds_of = {seed for by_seed in cells[label].values() for seed in by_seed}
+        if len(infos) > 1 and any(seeds_of != by_seed.keys() for by_seed in cells[label].values()):
+            raise _several(label, "for some architectures more seeds than for others", infos)
+        of = [
+            tuple(cells[label].get(row, {}).get(seed, _MISSING) for seed in sorted(seeds_of))
+            for row in range(len(rows))
+        ]
         values[label] = np.array([_mean([v for v, _, _ in seeds]) for seeds in of], np.float64)
         statuses[label] = tuple(_worst([s for _, s, _ in seeds]) for seeds in of)
-        times[label] = np.array([_sum([t for _, _, t in seeds]) for seeds in of], np.float64)
+        times[label] = np.array([math.fsum(t for _, _, t in seeds) for seeds in of], np.float64)
     spaces = sorted({info.space for info in infos})
     meta = {
         "experiments": [dict(info.about) for info in infos],
@@ -118,16 +122,17 @@ def make_table(file: sqlite3.Connection, infos: Sequence[ExperimentInfo]) -> Sco
     return ScoreTable(tuple(rows), values, statuses, times, tuple(scored_as), meta)
 
 
+def _several(label: str, what: str, infos: Sequence[ExperimentInfo]) -> ValueError:
+    names = ", ".join(f"{info.name or '(no name)'} ({info.hash[:8]})" for info in infos)
+    return ValueError(f"label {label!r} has {what}; name an experiment: {names}")
+
+
 def _mean(values: Sequence[float]) -> float:
     """NaN unless all are finite."""
-    return mean(values) if values and all(map(math.isfinite, values)) else math.nan
-
-
-def _sum(values: Sequence[float]) -> float:
-    return math.fsum(values) if values else math.nan
+    return mean(values) if all(map(math.isfinite, values)) else math.nan
 
 
 def _worst(statuses: Sequence[str]) -> str:
-    if not statuses or "missing" in statuses:
+    if "missing" in statuses:
         return "missing"
     return worst_status(statuses)  # type: ignore[arg-type]

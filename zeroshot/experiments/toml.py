@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING, fields
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from zeroshot.options import Options
 from zeroshot.scores import SCORES, Score
 from zeroshot.scores.base import PerSample
@@ -174,12 +176,23 @@ def tables(experiment: Experiment) -> dict[str, Any]:
 def _plain(source: Any) -> dict[str, Any]:
     """The fields of a table that are not what they are by default."""
     return {
-        f.name: list(value) if isinstance(value, tuple) else value
+        f.name: _written(value)
         for f in fields(source)
         if f.name != "_"
         if (value := getattr(source, f.name)) != f.default
         if value != () or f.default is MISSING
     }
+
+
+def _written(value: Any) -> Any:
+    """Without arrays, tuples and their like, as a file says it."""
+    if isinstance(value, np.ndarray | np.generic):
+        return value.tolist()
+    if isinstance(value, Mapping):
+        return {str(key): _written(item) for key, item in value.items()}
+    if isinstance(value, Iterable) and not isinstance(value, str | bytes):
+        return [_written(item) for item in value]
+    return value if isinstance(value, bool | int | float | str | None) else repr(value)
 
 
 def _score_fields(one: Score) -> dict[str, Any]:
@@ -214,4 +227,7 @@ def _value(value: Any) -> str:
         return repr(value) if math.isfinite(value) else str(value)
     if isinstance(value, list | tuple):
         return f"[{', '.join(map(_value, value))}]"
+    if isinstance(value, Mapping):
+        pairs = (f"{_value(key)} = {_value(item)}" for key, item in value.items())
+        return f"{{{', '.join(pairs)}}}"
     return str(value)
