@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-pytest.importorskip("matplotlib")
-pytest.importorskip("scipy")
+pytest.importorskip("matplotlib", reason="Matplotlib is not installed: no figures and reports")
+pytest.importorskip("scipy", reason="SciPy is not installed: no figures and reports")
 
 import zeroshot
 from zeroshot import figures

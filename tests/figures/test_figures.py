@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-pytest.importorskip("matplotlib")
-pytest.importorskip("scipy")
+pytest.importorskip("matplotlib", reason="Matplotlib is not installed: no figures")
+pytest.importorskip("scipy", reason="SciPy is not installed: no figures")
 
 from zeroshot import figures
 from zeroshot.figures.correlation_bars import _spread
