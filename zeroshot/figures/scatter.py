@@ -15,7 +15,7 @@ from zeroshot.figures.figure import Column, Figure, as_values, by_title
 from zeroshot.figures.style import COLOURS, MARKERS, SEQUENTIAL, grid_of, log_ticks
 
 Array = NDArray[np.float64]
-_MANY = 3000  # points that an SVG holds one by one
+_MANY = 1000  # points that an SVG holds one by one: 120 bytes each
 
 
 class _Panel(NamedTuple):
@@ -133,7 +133,7 @@ def scatter(
         points = None
         for i, (ax, panel) in enumerate(zip(axes, panels, strict=True)):
             n = int(panel.shown.sum())
-            size, alpha = (16, 0.8) if n <= 300 else (7, 0.45) if n <= _MANY else (3, 0.2)
+            size, alpha = (16, 0.8) if n <= 300 else (7, 0.45) if n <= 3000 else (3, 0.2)
             which = {"c": c[panel.shown], "cmap": SEQUENTIAL} if c is not None else {}
             points = ax.scatter(
                 np.clip(x[panel.shown], *panel.limits), panel.accuracy[panel.shown],

@@ -254,7 +254,8 @@ def _lead(e: _Experiment, rows: Rows) -> str:
         found += paragraph(words + ".")
     else:
         found += paragraph("No score has numbers enough for a correlation.", "bad")
-    return found + f"<p>Scores and accuracies: {page.download(_csv(e), 'scores.csv')}</p>\n"
+    link = page.download(_csv(e), "scores.csv")
+    return found + f'<p id="values">Scores and accuracies: {link}</p>\n'
 
 
 def _count(n: int, what: str) -> str:
@@ -368,8 +369,13 @@ def _scatters(e: _Experiment, rows: Rows) -> list[str]:
         one = figures.scatter(
             score, {row.label: accuracy}, label=row.label, archs=e.archs, log_x=_is_wide(score)
         )
-        drawn.append(page.figure(one, f"{row.label} and {target}", f"scatter-{len(drawn)}"))
-    return [f'<div class="grid">\n{"".join(drawn)}</div>\n'] if drawn else []
+        caption = f"{row.label} and {target}"
+        caption += ", smaller is better" if row.label in e.smaller else ""
+        drawn.append(page.figure(one, caption, f"scatter-{len(drawn)}", data=False))
+    if not drawn:
+        return []
+    where = '<p class="note">All points are in <a href="#values">one table</a>.</p>\n'
+    return [f'<div class="grid">\n{"".join(drawn)}</div>\n', where]
 
 
 def _is_wide(score: Array) -> bool:

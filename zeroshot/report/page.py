@@ -149,13 +149,18 @@ def paragraph(words: str, kind: str = "") -> str:
     return f"<p{_class(kind)}>{text(words)}</p>\n"
 
 
-def figure(drawn: Figure, caption: str, prefix: str) -> str:
-    """A picture, with its numbers to be looked at or kept."""
+def figure(drawn: Figure, caption: str, prefix: str, *, data: bool = True) -> str:
+    """A picture, with its numbers to be kept unless the page has them elsewhere.
+
+    It shrinks to three quarters of its width; in a narrower window it is scrolled.
+    """
     width = round(96 * drawn.size[0])
+    kept = f" {download(drawn.csv(), f'{prefix}.csv')}" if data else ""
     return (
-        f'<figure style="max-width:{width}px">{drawn.inline_svg(prefix)}'
-        f"<figcaption>{text(caption)} {download(drawn.csv(), f'{prefix}.csv')}</figcaption>"
-        "</figure>\n"
+        f'<figure style="max-width:{width}px"><div class="scroll" tabindex="0" role="region" '
+        f'aria-label="{text(caption)}"><div style="min-width:{round(0.75 * width)}px">'
+        f"{drawn.inline_svg(prefix)}</div></div>"
+        f"<figcaption>{text(caption)}{kept}</figcaption></figure>\n"
     )
 
 
