@@ -123,6 +123,11 @@ def test_scatter_ranks_and_bars_of_a_store(store: Path, benchmark: Path, tmp_pat
     np.testing.assert_array_equal(shown, want)
     assert main(["figure", "ranks", *words, "--label", "params"]) == 0
     assert len(column(path.with_suffix(".csv"), "rank by params")) == 3
+    assert main(["figure", "ranks", *words, "--label", "ntk_condition"]) == 0
+    data = path.with_suffix(".csv")
+    ranks, values = column(data, "rank by ntk_condition"), map(float, column(data, "ntk_condition"))
+    ordered = [value for _, value in sorted(zip(ranks, values, strict=True))]
+    assert ordered == sorted(ordered), "smaller is better"
     assert main(["figure", "bars", *words, "--target", "cifar100_test"]) == 0
     data = path.with_suffix(".csv")
     assert set(column(data, "panel")) == {"cifar10_test", "cifar100_test"}

@@ -239,6 +239,13 @@ def test_hexbin_has_ranks_from_the_best() -> None:
     assert [r["rank by accuracy"] for r in rows_of(figure)] == ["3.0", "2.0", "1.0", "4.0"]
 
 
+def test_hexbin_ranks_the_smallest_first_where_it_is_the_best() -> None:
+    figure = figures.rank_hexbin([3, 1, 2], [40, 60, 50], smaller_is_better=True)
+    assert [r["rank by score"] for r in rows_of(figure)] == ["3.0", "1.0", "2.0"]
+    assert [r["score"] for r in rows_of(figure)] == ["3.0", "1.0", "2.0"]
+    assert "ρ 1.000" in figure.alt
+
+
 def test_heatmap_cells_are_spearmans_of_summed_counts() -> None:
     from scipy.stats import spearmanr
 

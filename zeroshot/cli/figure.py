@@ -157,6 +157,7 @@ def _scatter(args: argparse.Namespace) -> Figure:
 
 def _ranks(args: argparse.Namespace) -> Figure:
     from zeroshot import figures
+    from zeroshot.report.stored import smaller_is_better
 
     table = _table(args)
     label = _label(args, table)
@@ -164,7 +165,10 @@ def _ranks(args: argparse.Namespace) -> Figure:
     if len(accuracy) != 1:
         raise CliError(f"argument --target: expected one for ranks, got {len(accuracy)}")
     (one,) = accuracy.values()
-    return figures.rank_hexbin(table[label], one, label=label, archs=table.archs)
+    return figures.rank_hexbin(
+        table[label], one, label=label, archs=table.archs,
+        smaller_is_better=label in smaller_is_better(table),
+    )  # fmt: skip
 
 
 def _bars(args: argparse.Namespace) -> Figure:

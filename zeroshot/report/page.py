@@ -152,13 +152,13 @@ def paragraph(words: str, kind: str = "") -> str:
 def figure(drawn: Figure, caption: str, prefix: str, *, data: bool = True) -> str:
     """A picture, with its numbers to be kept unless the page has them elsewhere.
 
-    It shrinks to three quarters of its width; in a narrower window it is scrolled.
+    It shrinks to two thirds of its width; in a narrower window it is scrolled.
     """
     width = round(96 * drawn.size[0])
     kept = f" {download(drawn.csv(), f'{prefix}.csv')}" if data else ""
     return (
         f'<figure style="max-width:{width}px"><div class="scroll" tabindex="0" role="region" '
-        f'aria-label="{text(caption)}"><div style="min-width:{round(0.75 * width)}px">'
+        f'aria-label="{text(caption)}"><div style="min-width:{round(width / 1.5)}px">'
         f"{drawn.inline_svg(prefix)}</div></div>"
         f"<figcaption>{text(caption)}{kept}</figcaption></figure>\n"
     )
