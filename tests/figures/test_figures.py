@@ -293,6 +293,13 @@ def test_histogram_is_a_mean_of_shares() -> None:
     assert [int(r["count"]) for r in rows_of(figure)] == [11, 3, 0]
 
 
+@pytest.mark.parametrize(("last", "of"), [(5, "values below 5"), (math.inf, "values")])
+def test_histogram_says_what_its_shares_are_of(last: float, of: str) -> None:
+    figure = figures.activation_histogram([[1, 3]], edges=[0, 1, last])
+    assert f"% of {of}" in texts_of(figure._repr_svg_())
+    assert ("activation functions below 5 by size" in figure.alt) == (last == 5)
+
+
 def test_bars_stand_in_order_with_lines_at_trivial_scores() -> None:
     figure = figures.correlation_bars({"a": 0.2, "params": 0.5, "b": 0.7, "c": math.nan})
     assert [r["score"] for r in rows_of(figure)] == ["b", "params", "a", "c"]
