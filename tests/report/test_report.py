@@ -172,10 +172,13 @@ def test_picks_are_the_first_of_each_score(page: Page) -> None:
     known = np.isfinite(TARGETS["cifar10/test@200:mean"])
     at = int(np.where(known & (np.arange(N) != 9), -VALUES["worse"], -np.inf).argmax())
     assert rows["worse"][2:] == [
-        f"{ACCURACY[at]:.2f}", str(int((ACCURACY[known] > ACCURACY[at]).sum()) + 1), ARCHS[at],
+        "1", f"{ACCURACY[at]:.2f}", str(int((ACCURACY[known] > ACCURACY[at]).sum()) + 1), ARCHS[at],
     ]  # fmt: skip
     best = int(np.where(known, ACCURACY, 0).argmax())
-    assert rows["accuracy itself"][2:] == [f"{ACCURACY[best]:.2f}", "1", ARCHS[best]]
+    assert rows["accuracy itself"][2:] == ["1", f"{ACCURACY[best]:.2f}", "1", ARCHS[best]]
+    most = np.where(known, VALUES["params"], -np.inf).max()
+    assert rows["params"][1] == f"{int(most)}"
+    assert rows["params"][2] == str(int((VALUES["params"][known] == most).sum())) != "1"
 
 
 def test_settings_and_provenance_are_there(page: Page) -> None:
@@ -276,8 +279,8 @@ def test_little_is_enough(tmp_path: Path) -> None:
 
 
 def test_cells_and_texts() -> None:
-    shown = [Cell(v).shown() for v in (1234, 0.12345, -2.0, 1e-7, "<a>")]
-    assert shown == ["1,234", "0.123", "\N{MINUS SIGN}2.000", "1e-07", "&lt;a&gt;"]
+    shown = [Cell(v).shown() for v in (1234, 0.12345, -2.0, 1e-7, "<a>", 842673.815)]
+    assert shown == ["1,234", "0.123", "\N{MINUS SIGN}2.000", "1e-07", "&lt;a&gt;", "842,674"]
     assert "no number" in Cell(math.nan).shown() and Cell(math.nan).key() == ""
     assert text("a\x00\ud800é") == "a\\x00\\xd800é"
     table = Table("<c>", [("<h>", "")])

@@ -441,6 +441,7 @@ def _picks(e: _Experiment, rows: Rows) -> list[str]:
         [
             ("score", ""),
             ("value", "of the score"),
+            ("as good", "architectures with this value; of several the first is shown"),
             ("accuracy (%)", ""),
             ("its rank", "by accuracy, 1 is the best"),
             ("architecture", ""),
@@ -451,13 +452,16 @@ def _picks(e: _Experiment, rows: Rows) -> list[str]:
         at = int(by.argmax())
         if by[at] == -np.inf:
             continue
+        value = float(e.values[row.label][at])
+        value = int(value) if value.is_integer() and abs(value) < 1e15 else value
         table.add(
-            row.label, Cell(float(e.values[row.label][at]), 4), Cell(float(a[at]), 2),
+            row.label, Cell(value, 4), int((by == by[at]).sum()), Cell(float(a[at]), 2),
             int((a[known] > a[at]).sum()) + 1, e.archs[at],
             kind="trivial" if row.label in e.baselines else "",
         )  # fmt: skip
     best = int(np.where(known, a, -np.inf).argmax())
-    table.add("accuracy itself", math.nan, Cell(float(a[best]), 2), 1, e.archs[best])
+    same = int((a[known] == a[best]).sum())
+    table.add("accuracy itself", math.nan, same, Cell(float(a[best]), 2), 1, e.archs[best])
     return [table.shown()]
 
 

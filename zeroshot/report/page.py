@@ -46,7 +46,7 @@ class Cell:
     value : object
         NaN and None are a dash.
     digits : int
-        Behind the point, of a float.
+        Behind the point, of a float; three fewer from 1,000 on.
     bounds : (float, float), optional
         An interval behind it.
     """
@@ -88,7 +88,8 @@ class Cell:
 def _number(value: float, digits: int) -> str:
     if value and math.isfinite(value) and not 1e-3 <= abs(value) < 1e6:
         return f"{value:.{digits}g}"
-    return f"{value:.{digits}f}".replace("-", "\N{MINUS SIGN}")
+    behind = digits if abs(value) < 1e3 else max(0, digits - 3)
+    return f"{value:,.{behind}f}".replace("-", "\N{MINUS SIGN}")
 
 
 @dataclass
