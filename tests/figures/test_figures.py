@@ -344,6 +344,10 @@ def test_edges_are_short() -> None:
         (lambda: figures.sweet_heatmap(COUNTS[:, :3], ACCURACY), "counts: expected 21 intervals"),
         (lambda: figures.sweet_heatmap(COUNTS[:3], ACCURACY), "counts: expected 30 rows"),
         (
+            lambda: figures.sweet_heatmap(COUNTS[:1], ACCURACY[:1]),
+            "counts, accuracy: expected architectures that differ in both, got none among 1",
+        ),
+        (
             lambda: figures.sweet_heatmap({"A": COUNTS, "B": COUNTS}, {"C": ACCURACY, "B": SCORE}),
             "accuracy: expected the titles of counts, A, B; got C, B",
         ),
