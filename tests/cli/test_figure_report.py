@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-pytest.importorskip("matplotlib")
-pytest.importorskip("scipy")
+pytest.importorskip("matplotlib", reason="Matplotlib is not installed: no figures and reports")
+pytest.importorskip("scipy", reason="SciPy is not installed: no figures and reports")
 
 import zeroshot
 from zeroshot import figures
@@ -123,6 +123,11 @@ def test_scatter_ranks_and_bars_of_a_store(store: Path, benchmark: Path, tmp_pat
     np.testing.assert_array_equal(shown, want)
     assert main(["figure", "ranks", *words, "--label", "params"]) == 0
     assert len(column(path.with_suffix(".csv"), "rank by params")) == 3
+    assert main(["figure", "ranks", *words, "--label", "ntk_condition"]) == 0
+    data = path.with_suffix(".csv")
+    ranks, values = column(data, "rank by ntk_condition"), map(float, column(data, "ntk_condition"))
+    ordered = [value for _, value in sorted(zip(ranks, values, strict=True))]
+    assert ordered == sorted(ordered), "smaller is better"
     assert main(["figure", "bars", *words, "--target", "cifar100_test"]) == 0
     data = path.with_suffix(".csv")
     assert set(column(data, "panel")) == {"cifar10_test", "cifar100_test"}
@@ -162,6 +167,11 @@ def test_report_of_a_store(store: Path, benchmark: Path, tmp_path: Path) -> None
         (["figure", "pie", "-o", "x.svg"], "argument NAME: expected one of gradients"),
         (["figure", "gradients", "-o", "x.pdf"], "path: expected a name that ends in .svg or .png"),
         (["figure", "heatmap", "9", "-o", "x.svg"], "argument --benchmark: heatmap needs"),
+        (["figure", "bars", "9", "--store", "S", "-o", "x.svg"], "argument ARCH: bars is drawn"),
+        (["figure", "depth", "--store", "S", "-o", "x.svg"], "argument --store: depth is drawn"),
+        (["figure", "depth", "-o", "no/x.svg"], "argument --output: expected a file in a folder"),
+        (["figure", "depth", "-o", "x.png", "--dpi", "1"], "argument --dpi: expected an integer"),
+        (["report", "S", "--benchmark", "B", "-o", "."], "expected a file, got the folder ."),
         (["figure", "scatter", "-o", "x.svg"], "argument --store: scatter is drawn from a store"),
         (["figure", "depth", "--space", "darts", "-o", "x.svg"], "argument --space: depth knows"),
         (["figure", "gradients", "9", "--seed", "1,2", "-o", "x.svg"], "argument --seed: expected"),

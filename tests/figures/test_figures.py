@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-pytest.importorskip("matplotlib")
-pytest.importorskip("scipy")
+pytest.importorskip("matplotlib", reason="Matplotlib is not installed: no figures")
+pytest.importorskip("scipy", reason="SciPy is not installed: no figures")
 
 from zeroshot import figures
 from zeroshot.figures.correlation_bars import _spread
@@ -239,6 +239,13 @@ def test_hexbin_has_ranks_from_the_best() -> None:
     assert [r["rank by accuracy"] for r in rows_of(figure)] == ["3.0", "2.0", "1.0", "4.0"]
 
 
+def test_hexbin_ranks_the_smallest_first_where_it_is_the_best() -> None:
+    figure = figures.rank_hexbin([3, 1, 2], [40, 60, 50], smaller_is_better=True)
+    assert [r["rank by score"] for r in rows_of(figure)] == ["3.0", "1.0", "2.0"]
+    assert [r["score"] for r in rows_of(figure)] == ["3.0", "1.0", "2.0"]
+    assert "ρ 1.000" in figure.alt
+
+
 def test_heatmap_cells_are_spearmans_of_summed_counts() -> None:
     from scipy.stats import spearmanr
 
@@ -286,6 +293,13 @@ def test_histogram_is_a_mean_of_shares() -> None:
     assert [int(r["count"]) for r in rows_of(figure)] == [11, 3, 0]
 
 
+@pytest.mark.parametrize(("last", "of"), [(5, "values below 5"), (math.inf, "values")])
+def test_histogram_says_what_its_shares_are_of(last: float, of: str) -> None:
+    figure = figures.activation_histogram([[1, 3]], edges=[0, 1, last])
+    assert f"% of {of}" in texts_of(figure._repr_svg_())
+    assert ("activation functions below 5 by size" in figure.alt) == (last == 5)
+
+
 def test_bars_stand_in_order_with_lines_at_trivial_scores() -> None:
     figure = figures.correlation_bars({"a": 0.2, "params": 0.5, "b": 0.7, "c": math.nan})
     assert [r["score"] for r in rows_of(figure)] == ["b", "params", "a", "c"]
@@ -329,6 +343,10 @@ def test_edges_are_short() -> None:
         (lambda: figures.scatter([1, 2], {}), "expected at least one panel"),
         (lambda: figures.sweet_heatmap(COUNTS[:, :3], ACCURACY), "counts: expected 21 intervals"),
         (lambda: figures.sweet_heatmap(COUNTS[:3], ACCURACY), "counts: expected 30 rows"),
+        (
+            lambda: figures.sweet_heatmap(COUNTS[:1], ACCURACY[:1]),
+            "counts, accuracy: expected architectures that differ in both, got none among 1",
+        ),
         (
             lambda: figures.sweet_heatmap({"A": COUNTS, "B": COUNTS}, {"C": ACCURACY, "B": SCORE}),
             "accuracy: expected the titles of counts, A, B; got C, B",

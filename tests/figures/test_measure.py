@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-pytest.importorskip("matplotlib")
-pytest.importorskip("scipy")
+pytest.importorskip("matplotlib", reason="Matplotlib is not installed: no figures")
+pytest.importorskip("scipy", reason="SciPy is not installed: no figures")
 
 import zeroshot
 from zeroshot import figures, reference, sweet_edges

@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-pytest.importorskip("matplotlib")
-pytest.importorskip("scipy")
+pytest.importorskip("matplotlib", reason="Matplotlib is not installed: no reports")
+pytest.importorskip("scipy", reason="SciPy is not installed: no reports")
 
 import zeroshot
 from zeroshot.report.page import Cell, Table, text
@@ -172,10 +172,13 @@ def test_picks_are_the_first_of_each_score(page: Page) -> None:
     known = np.isfinite(TARGETS["cifar10/test@200:mean"])
     at = int(np.where(known & (np.arange(N) != 9), -VALUES["worse"], -np.inf).argmax())
     assert rows["worse"][2:] == [
-        f"{ACCURACY[at]:.2f}", str(int((ACCURACY[known] > ACCURACY[at]).sum()) + 1), ARCHS[at],
+        "1", f"{ACCURACY[at]:.2f}", str(int((ACCURACY[known] > ACCURACY[at]).sum()) + 1), ARCHS[at],
     ]  # fmt: skip
     best = int(np.where(known, ACCURACY, 0).argmax())
-    assert rows["accuracy itself"][2:] == [f"{ACCURACY[best]:.2f}", "1", ARCHS[best]]
+    assert rows["accuracy itself"][2:] == ["1", f"{ACCURACY[best]:.2f}", "1", ARCHS[best]]
+    most = np.where(known, VALUES["params"], -np.inf).max()
+    assert rows["params"][1] == f"{int(most)}"
+    assert rows["params"][2] == str(int((VALUES["params"][known] == most).sum())) != "1"
 
 
 def test_settings_and_provenance_are_there(page: Page) -> None:
@@ -208,6 +211,25 @@ def test_data_can_be_kept(path: Path) -> None:
     assert rows[3]["snip"] == "" and rows[3]["snip status"] == "nonfinite"
     assert float(rows[0]["worse"]) == VALUES["worse"][0]  # as it is, not turned round
     assert rows[9]["cifar10/test@200:mean"] == ""
+
+
+def test_every_value_is_held_once(tmp_path: Path) -> None:
+    """Pictures of many points are pictures, and their numbers are in the one table."""
+    n = 3000
+    archs = [f"|nor_conv_3x3~0|{i}" for i in range(n)]
+    values = {k: RNG.normal(size=n) for k in ("a", "b", "params")}
+    path = tmp_path / "many.html"
+    zeroshot.write_report(path, archs, values, RNG.uniform(10, 94, n), n_resamples=0, runs=2)
+    html = path.read_text(encoding="utf-8")
+    held = re.findall(r'download="([^"]*)" href="data:text/csv;base64,([^"]*)"', html)
+    files = {name: base64.b64decode(data).decode() for name, data in held}
+    assert "scatter-0.csv" not in files and len(files) == len(held)
+    for value in (archs[7], *(repr(float(v[7])) for v in values.values())):
+        assert [name for name, data in files.items() if value in data] == ["scores.csv"]
+    links = {href[1:] for href in re.findall(r'href="(#[^"]*)"', html)}
+    assert "values" in links and 'id="values"' in html
+    pictures = len(html) - sum(len(data) for _, data in held)
+    assert pictures < 7 * 60_000, "6 pictures and the page"
 
 
 # --- what it is made of ---------------------------------------------------------------------------
@@ -257,8 +279,8 @@ def test_little_is_enough(tmp_path: Path) -> None:
 
 
 def test_cells_and_texts() -> None:
-    shown = [Cell(v).shown() for v in (1234, 0.12345, -2.0, 1e-7, "<a>")]
-    assert shown == ["1,234", "0.123", "\N{MINUS SIGN}2.000", "1e-07", "&lt;a&gt;"]
+    shown = [Cell(v).shown() for v in (1234, 0.12345, -2.0, 1e-7, "<a>", 842673.815)]
+    assert shown == ["1,234", "0.123", "\N{MINUS SIGN}2.000", "1e-07", "&lt;a&gt;", "842,674"]
     assert "no number" in Cell(math.nan).shown() and Cell(math.nan).key() == ""
     assert text("a\x00\ud800é") == "a\\x00\\xd800é"
     table = Table("<c>", [("<h>", "")])

@@ -23,7 +23,7 @@ from zeroshot.cli.arguments import (
     integer,
     one_of,
 )
-from zeroshot.cli.report import add_benchmark_arguments
+from zeroshot.cli.report import add_benchmark_arguments, check_output
 from zeroshot.cli.run import draw as draw_images
 from zeroshot.cli.run import run_options
 
@@ -75,7 +75,7 @@ def add(subparsers: Subparsers, parent: Parser) -> None:
     )
     parser.add_argument("--no-data", dest="table", action="store_false", help="no CSV beside it")
     parser.add_argument(
-        "--dpi", type=integer(1), default=200, metavar="N", help="of a PNG (default 200)"
+        "--dpi", type=integer(10), default=200, metavar="N", help="of a PNG (default 200)"
     )
     add_benchmark_arguments(parser, required=False)
     group = parser.add_argument_group("what is drawn")
@@ -108,10 +108,24 @@ def run(args: argparse.Namespace) -> int:
     from zeroshot.drawing.scene import check_path
 
     check_path(args.output)  # before anything is computed
+    check_output(args.output)
+    _check_source(args)
     figure = _FIGURES[args.name](args)
     figure.save(args.output, dpi=args.dpi, data=args.table)
     print(figure.alt, file=sys.stderr)
     return 0
+
+
+def _check_source(args: argparse.Namespace) -> None:
+    """CliError where a store and networks are both given, of which a figure reads one."""
+    networks = {"ARCH": args.archs, "--arch-file": args.arch_file, "--sample": args.sample}
+    store = {"--store": args.store, "--label": args.label, "--experiment": args.experiment,
+             "--log": args.log}  # fmt: skip
+    of_store = args.name in _OF_STORE
+    for flag, value in (networks if of_store else store).items():
+        if value:
+            source = "a store" if of_store else "networks that are run for it"
+            raise CliError(f"argument {flag}: {args.name} is drawn from {source}, expected none")
 
 
 # --- from a store ---------------------------------------------------------------------------------
@@ -157,6 +171,7 @@ def _scatter(args: argparse.Namespace) -> Figure:
 
 def _ranks(args: argparse.Namespace) -> Figure:
     from zeroshot import figures
+    from zeroshot.report.stored import smaller_is_better
 
     table = _table(args)
     label = _label(args, table)
@@ -164,7 +179,10 @@ def _ranks(args: argparse.Namespace) -> Figure:
     if len(accuracy) != 1:
         raise CliError(f"argument --target: expected one for ranks, got {len(accuracy)}")
     (one,) = accuracy.values()
-    return figures.rank_hexbin(table[label], one, label=label, archs=table.archs)
+    return figures.rank_hexbin(
+        table[label], one, label=label, archs=table.archs,
+        smaller_is_better=label in smaller_is_better(table),
+    )  # fmt: skip
 
 
 def _bars(args: argparse.Namespace) -> Figure:
@@ -285,3 +303,4 @@ _FIGURES: dict[str, Callable[[argparse.Namespace], Figure]] = {
     "ranks": _ranks,
     "bars": _bars,
 }
+_OF_STORE = ("scatter", "ranks", "bars")

@@ -6,8 +6,9 @@ __all__ = ["add"]
 
 import argparse
 import sys
+from pathlib import Path
 
-from zeroshot.cli.arguments import Parser, Subparsers, integer
+from zeroshot.cli.arguments import CliError, Parser, Subparsers, integer
 
 _DESCRIPTION = """\
 Write one HTML page about the scores in a store: rank correlations with intervals beside
@@ -60,7 +61,17 @@ def add_benchmark_arguments(parser: Parser, *, required: bool) -> None:
     )  # fmt: skip
 
 
+def check_output(path: str) -> None:
+    """CliError unless a file can be put there: before anything is computed."""
+    folder = Path(path).parent
+    if not folder.is_dir():
+        raise CliError(f"argument --output: expected a file in a folder that is there, got {path}")
+    if Path(path).is_dir():
+        raise CliError(f"argument --output: expected a file, got the folder {path}")
+
+
 def run(args: argparse.Namespace) -> int:
+    check_output(args.output)
     from zeroshot.benchmarks import read_benchmark
     from zeroshot.experiments import Store
     from zeroshot.report import write_stored_report

@@ -63,6 +63,10 @@ def correlation_bars(
                 data[key].append(cell)
 
     def draw(figure: Any) -> None:
+        from matplotlib.legend_handler import HandlerTuple
+        from matplotlib.lines import Line2D
+        from matplotlib.patches import Patch
+
         axes, _ = grid_of(figure, len(panels), columns=3, sharey=True)
         for ax, (title, panel) in zip(axes, panels.items(), strict=True):
             at = np.arange(len(labels))
@@ -101,6 +105,13 @@ def correlation_bars(
             ax.set_title(title)
             ax.set_xlabel(xlabel)
 
+        if any(label in baselines for label in labels):
+            dotted = Line2D([], [], color=INK, linewidth=0.9, linestyle=":")
+            figure.legend(
+                [(Patch(facecolor=MUTED), dotted)], ["trivial scores"], loc="outside upper right",
+                handler_map={tuple: HandlerTuple(ndivide=None)}, handlelength=3,
+            )  # fmt: skip
+
     described = "; ".join(
         f"{title or 'all'}: " + ", ".join(f"{k} {panel[k]:.3f}" for k in labels[::-1] if k in panel)
         for title, panel in panels.items()
@@ -115,7 +126,7 @@ def correlation_bars(
         alt=f"{xlabel}; {described}",
         size=(
             width * min(3, len(panels)) + 0.075 * longest + 0.2,
-            (0.235 * len(labels) + 0.75) * -(-len(panels) // 3),
+            (0.235 * len(labels) + 0.75) * -(-len(panels) // 3) + 0.25,
         ),
     )
 

@@ -118,16 +118,17 @@ def depth_proportion(
             ax.plot(layers, share.mean(axis=0), color=COLOURS[0], marker="o", markersize=3)
             ax.set_ylim(bottom=0)
             ax.locator_params(axis="y", nbins=4)
+            ax.yaxis.set_major_formatter(lambda value, _: _share_text(value))
             ax.set_xticks(layers[:: max(1, -(-len(layers) // 8))])
             ax.tick_params(labelbottom=True)
             ax.set_title(name, fontsize=9)
-            ax.set_title(f"sweetness {sweet_one:.2f}", loc="right", fontsize=7.5)
+            ax.set_title(f"sweetness {_signed(sweet_one)}", loc="right", fontsize=7.5)
         for ax in grid[:, 0]:
             ax.set_ylabel("share of weights")
         for ax in axes[-columns:]:
             ax.set_xlabel("layer")
 
-    described = ", ".join(f"{name} {one:.2f}" for name, one in zip(names, sweet, strict=True))
+    described = ", ".join(f"{name} {_signed(one)}" for name, one in zip(names, sweet, strict=True))
     return Figure(
         "depth_proportion",
         draw,
@@ -137,3 +138,13 @@ def depth_proportion(
         f"{len(shares)} architectures; sweetness by interval: {described}",
         size=(2.35 * columns + 0.3, 1.85 * -(-len(spans) // columns) + 0.3),
     )
+
+
+def _signed(value: float) -> str:
+    """Two digits with a minus sign, which zero has none of."""
+    return f"{round(value, 2) + 0.0:.2f}".replace("-", "\N{MINUS SIGN}")
+
+
+def _share_text(share: float) -> str:
+    """A tick, whose axis needs no factor."""
+    return edge_text(share) if share < 0.01 else f"{share:.4g}"

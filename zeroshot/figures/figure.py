@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from zeroshot.drawing.palette import INK, LINE, PAPER
 from zeroshot.drawing.scene import FONT, check_path, need_matplotlib
-from zeroshot.figures.style import GRID, STYLE
+from zeroshot.figures.style import COLOURS, GRID, STYLE
 from zeroshot.inputs import check_real
 
 if TYPE_CHECKING:
@@ -30,7 +30,13 @@ _DPI: Final = "10 to 2400 pixels per inch"
 _FONTS: Final = f"'{FONT}', Verdana, sans-serif"
 _CONTROL: Final = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f]")
 # What follows a page's colours, light or dark: variables of its style sheet, with the same default.
-_THEMED: Final = {INK: "--ink", LINE: "--line", GRID: "--grid", PAPER: "--paper"}
+_THEMED: Final = {
+    INK: "--ink",
+    LINE: "--line",
+    GRID: "--grid",
+    PAPER: "--paper",
+    COLOURS[0]: "--blue",
+}
 
 
 class Figure:
@@ -129,7 +135,7 @@ class Figure:
         """The picture for an HTML page, in its style sheet's colours where there are such.
 
         Ids start with `prefix`, so that several pictures of one page do not meet; ``--ink``,
-        ``--line``, ``--grid`` and ``--paper`` are the variables that are looked at.
+        ``--line``, ``--grid``, ``--paper`` and ``--blue`` are the variables that are looked at.
         """
         svg = self._bytes("svg", 150, transparent=True).decode()
         svg = svg[svg.index("<svg") :]

@@ -30,8 +30,9 @@ def gradient_histogram(
     Returns
     -------
     Figure
-        Whiskers go from the 10th to the 90th percentile of architectures. The first interval holds
-        the zeros: weights that no path joins to image and logits.
+        Shares are of those below the last border: larger ones are not among `counts`. Whiskers go
+        from the 10th to the 90th percentile of architectures. The first interval holds the zeros:
+        weights that no path joins to image and logits.
     """
     return _histogram("gradient_histogram", counts, edges, "gradient", "weights")
 
@@ -55,8 +56,9 @@ def activation_histogram(
     Returns
     -------
     Figure
-        Whiskers as in `gradient_histogram`. With "relu" the first interval holds all units that are
-        off.
+        Shares and whiskers as in `gradient_histogram`: up to a few per cent of activations are
+        above 5, where `edges` end; one more border, infinity, counts them, too. With "relu" the
+        first interval holds all units that are off.
     """
     of = {"relu": "outputs of activation functions", "conv": "outputs of convolutions"}
     return _histogram("activation_histogram", counts, edges, "activation", of.get(which, which))
@@ -87,6 +89,8 @@ def _histogram(name: str, counts: Any, edges: Any, what: str, of: str) -> Figure
         "count": np.concatenate([c.sum(axis=0).astype(np.int64) for c in panels.values()]),
     }
 
+    below = f" below {edge_text(borders[-1])}" if np.isfinite(borders[-1]) else ""
+
     def draw(figure: Any) -> None:
         axes, _ = grid_of(figure, len(shares), columns=2, sharey=True)
         colour = COLOURS[0] if what == "gradient" else COLOURS[2]
@@ -100,9 +104,9 @@ def _histogram(name: str, counts: Any, edges: Any, what: str, of: str) -> Figure
             ax.set_xlim(0, n)
             ax.set_ylim(bottom=0)
             ax.set_title(title)
-            ax.set_xlabel(f"|{what}|")
+            ax.set_xlabel(f"|{what}|" if of == "weights" else f"|{what}|, {of}")
             if ax.get_subplotspec().is_first_col():
-                ax.set_ylabel(f"% of {of}", fontsize=9 if len(of) < 20 else 8)
+                ax.set_ylabel(f"% of {of if of == 'weights' else 'values'}{below}")
 
     top = {title: int(mean.argmax()) for title, mean in means.items()}
     described = "; ".join(
@@ -115,7 +119,7 @@ def _histogram(name: str, counts: Any, edges: Any, what: str, of: str) -> Figure
         draw,
         data,
         title=f"{of} by size of the {what}",
-        alt=f"Share of {of} by size of the {what}, mean over "
+        alt=f"Share of {of}{below} by size of the {what}, mean over "
         f"{' and '.join(str(len(s)) for s in shares.values())} architectures; {described}",
         size=(4.4 * min(2, len(shares)) + 0.3, 2.9 * -(-len(shares) // 2)),
     )

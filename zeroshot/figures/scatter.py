@@ -15,7 +15,7 @@ from zeroshot.figures.figure import Column, Figure, as_values, by_title
 from zeroshot.figures.style import COLOURS, MARKERS, SEQUENTIAL, grid_of, log_ticks
 
 Array = NDArray[np.float64]
-_MANY = 3000  # points that an SVG holds one by one
+_MANY = 1000  # points that an SVG holds one by one: 120 bytes each
 
 
 class _Panel(NamedTuple):
@@ -133,7 +133,7 @@ def scatter(
         points = None
         for i, (ax, panel) in enumerate(zip(axes, panels, strict=True)):
             n = int(panel.shown.sum())
-            size, alpha = (16, 0.8) if n <= 300 else (7, 0.45) if n <= _MANY else (3, 0.2)
+            size, alpha = (16, 0.8) if n <= 300 else (7, 0.45) if n <= 3000 else (3, 0.2)
             which = {"c": c[panel.shown], "cmap": SEQUENTIAL} if c is not None else {}
             points = ax.scatter(
                 np.clip(x[panel.shown], *panel.limits), panel.accuracy[panel.shown],
@@ -192,6 +192,7 @@ def rank_hexbin(
     label: str = "score",
     archs: Sequence[str] | None = None,
     correlations: bool = True,
+    smaller_is_better: bool = False,
 ) -> Figure:
     """Rank by score against rank by accuracy, as counts in hexagons: 1 is the best.
 
@@ -201,15 +202,18 @@ def rank_hexbin(
         Pairs with a NaN are left out; equal values share the mean of their ranks.
     label, archs, correlations
         As in `scatter`.
+    smaller_is_better : bool
+        Of the score: rank 1 is the smallest, and correlations are those of the negative.
 
     Returns
     -------
     Figure
     """
     s, a = as_values("score", score), as_values("accuracy", accuracy)
-    (panel,) = _panels(s, a, False, correlations)
+    turned = -s if smaller_is_better else s
+    (panel,) = _panels(turned, a, False, correlations)
     known = panel.shown
-    ranks = [_rank_from_best(v[known]) for v in (s, a)]
+    ranks = [_rank_from_best(v[known]) for v in (turned, a)]
     data: dict[str, Column] = {}
     if archs is not None:
         data["arch"] = [arch for arch, one in zip(archs, known, strict=True) if one]
@@ -219,12 +223,13 @@ def rank_hexbin(
     def draw(figure: Any) -> None:
         ax = figure.subplots()
         n = int(known.sum())
-        bins = int(np.clip(np.sqrt(n) / 1.6, 8, 40))
+        bins = int(np.clip(np.sqrt(n) / 2.2, 8, 40))
         drawn = ax.hexbin(
             ranks[0], ranks[1], gridsize=bins, mincnt=1, cmap=SEQUENTIAL, linewidths=0.1
         )
         ax.set(xlabel=f"rank by {label} (1 is best)", ylabel="rank by accuracy")
         ax.grid(False)
+        ax.margins(0.03)  # whole hexagons at the edges
         head(ax, "", panel.note)
         figure.colorbar(drawn, ax=ax, label="architectures")
 

@@ -90,6 +90,11 @@ def sweet_heatmap(
                 f"got {c.shape[1]}"
             )
         values[title], n_archs[title] = interval_correlations(c, a), len(c)
+        if np.isnan(values[title]).all():
+            raise ValueError(
+                "counts, accuracy: expected architectures that differ in both, "
+                f"got none among {len(c)}{f' of {title}' if title else ''}"
+            )
     n = len(borders) - 1
     rows, columns = np.triu_indices(n)
     data: dict[str, Any] = {"panel": [], "thr1": [], "thr2": [], "spearman": [], "sweet": []}
@@ -101,13 +106,18 @@ def sweet_heatmap(
         data["sweet"] += (table[rows, columns] > table[0, -1]).tolist()
 
     def draw(figure: Any) -> None:
+        from matplotlib import colormaps
+        from matplotlib.colors import ListedColormap
+
         figure.set_layout_engine("compressed")  # squares leave room, which goes to nobody
         axes, grid = grid_of(figure, len(titles), columns=3, sharex=True, sharey=True)
-        low = min(float(np.nanmin(t)) for t in values.values() if not np.isnan(t).all())
-        high = max(float(np.nanmax(t)) for t in values.values() if not np.isnan(t).all())
+        low = min(float(np.nanmin(t)) for t in values.values())
+        high = max(float(np.nanmax(t)) for t in values.values())
         image = None
+        # white is no value: the lightest blue is not
+        blues = ListedColormap(colormaps["Blues"](np.linspace(0.12, 1, 256)))
         for ax, (title, table) in zip(axes, values.items(), strict=True):
-            image = ax.imshow(table, cmap="Blues", vmin=low, vmax=high, interpolation="nearest")
+            image = ax.imshow(table, cmap=blues, vmin=low, vmax=high, interpolation="nearest")
             i, j = np.nonzero(table > table[0, -1])
             ax.plot(j, i, linestyle="none", marker="o", markersize=2.2, color=COLOURS[1])
             ax.grid(False)
@@ -117,13 +127,14 @@ def sweet_heatmap(
             ax.set_yticks(range(n), [edge_text(e) for e in borders[:-1]], fontsize=7)
             ax.tick_params(length=2)
             ax.set_title(title)
-            ax.annotate(
-                f"● above Parameters ({table[0, -1]:.3f}): {len(i)} cells\n"
-                f"best ρ {np.nanmax(table):.3f}\n{n_archs[title]} architectures"
-                if not np.isnan(table).all()
-                else f"{n_archs[title]} architectures",
-                (0.02, 0.03), xycoords="axes fraction", fontsize=7.5, va="bottom",
-            )  # fmt: skip
+            told = [
+                f"above Parameters ({table[0, -1]:.3f}): {len(i)} cells",
+                f"best ρ {np.nanmax(table):.3f}",
+                f"{n_archs[title]} architectures",
+            ]
+            place: dict[str, Any] = {"xycoords": "axes fraction", "fontsize": 7.5, "va": "bottom"}
+            ax.annotate("●\n\n", (0.015, 0.03), color=COLOURS[1], **place)
+            ax.annotate("\n".join(told).replace("-", "\N{MINUS SIGN}"), (0.055, 0.03), **place)
         for ax in grid[-1]:
             ax.set_xlabel("thr2")
         for ax in grid[:, 0]:

@@ -254,7 +254,8 @@ def _lead(e: _Experiment, rows: Rows) -> str:
         found += paragraph(words + ".")
     else:
         found += paragraph("No score has numbers enough for a correlation.", "bad")
-    return found + f"<p>Scores and accuracies: {page.download(_csv(e), 'scores.csv')}</p>\n"
+    link = page.download(_csv(e), "scores.csv")
+    return found + f'<p id="values">Scores and accuracies: {link}</p>\n'
 
 
 def _count(n: int, what: str) -> str:
@@ -368,8 +369,13 @@ def _scatters(e: _Experiment, rows: Rows) -> list[str]:
         one = figures.scatter(
             score, {row.label: accuracy}, label=row.label, archs=e.archs, log_x=_is_wide(score)
         )
-        drawn.append(page.figure(one, f"{row.label} and {target}", f"scatter-{len(drawn)}"))
-    return [f'<div class="grid">\n{"".join(drawn)}</div>\n'] if drawn else []
+        caption = f"{row.label} and {target}"
+        caption += ", smaller is better" if row.label in e.smaller else ""
+        drawn.append(page.figure(one, caption, f"scatter-{len(drawn)}", data=False))
+    if not drawn:
+        return []
+    where = '<p class="note">All points are in <a href="#values">one table</a>.</p>\n'
+    return [f'<div class="grid">\n{"".join(drawn)}</div>\n', where]
 
 
 def _is_wide(score: Array) -> bool:
@@ -435,6 +441,7 @@ def _picks(e: _Experiment, rows: Rows) -> list[str]:
         [
             ("score", ""),
             ("value", "of the score"),
+            ("as good", "architectures with this value; of several the first is shown"),
             ("accuracy (%)", ""),
             ("its rank", "by accuracy, 1 is the best"),
             ("architecture", ""),
@@ -445,13 +452,16 @@ def _picks(e: _Experiment, rows: Rows) -> list[str]:
         at = int(by.argmax())
         if by[at] == -np.inf:
             continue
+        value = float(e.values[row.label][at])
+        value = int(value) if value.is_integer() and abs(value) < 1e15 else value
         table.add(
-            row.label, Cell(float(e.values[row.label][at]), 4), Cell(float(a[at]), 2),
+            row.label, Cell(value, 4), int((by == by[at]).sum()), Cell(float(a[at]), 2),
             int((a[known] > a[at]).sum()) + 1, e.archs[at],
             kind="trivial" if row.label in e.baselines else "",
         )  # fmt: skip
     best = int(np.where(known, a, -np.inf).argmax())
-    table.add("accuracy itself", math.nan, Cell(float(a[best]), 2), 1, e.archs[best])
+    same = int((a[known] == a[best]).sum())
+    table.add("accuracy itself", math.nan, same, Cell(float(a[best]), 2), 1, e.archs[best])
     return [table.shown()]
 
 

@@ -46,7 +46,7 @@ class Cell:
     value : object
         NaN and None are a dash.
     digits : int
-        Behind the point, of a float.
+        Behind the point, of a float; three fewer from 1,000 on.
     bounds : (float, float), optional
         An interval behind it.
     """
@@ -88,7 +88,8 @@ class Cell:
 def _number(value: float, digits: int) -> str:
     if value and math.isfinite(value) and not 1e-3 <= abs(value) < 1e6:
         return f"{value:.{digits}g}"
-    return f"{value:.{digits}f}".replace("-", "\N{MINUS SIGN}")
+    behind = digits if abs(value) < 1e3 else max(0, digits - 3)
+    return f"{value:,.{behind}f}".replace("-", "\N{MINUS SIGN}")
 
 
 @dataclass
@@ -149,13 +150,18 @@ def paragraph(words: str, kind: str = "") -> str:
     return f"<p{_class(kind)}>{text(words)}</p>\n"
 
 
-def figure(drawn: Figure, caption: str, prefix: str) -> str:
-    """A picture, with its numbers to be looked at or kept."""
+def figure(drawn: Figure, caption: str, prefix: str, *, data: bool = True) -> str:
+    """A picture, with its numbers to be kept unless the page has them elsewhere.
+
+    It shrinks to two thirds of its width; in a narrower window it is scrolled.
+    """
     width = round(96 * drawn.size[0])
+    kept = f" {download(drawn.csv(), f'{prefix}.csv')}" if data else ""
     return (
-        f'<figure style="max-width:{width}px">{drawn.inline_svg(prefix)}'
-        f"<figcaption>{text(caption)} {download(drawn.csv(), f'{prefix}.csv')}</figcaption>"
-        "</figure>\n"
+        f'<figure style="max-width:{width}px"><div class="scroll" tabindex="0" role="region" '
+        f'aria-label="{text(caption)}"><div style="min-width:{round(width / 1.5)}px">'
+        f"{drawn.inline_svg(prefix)}</div></div>"
+        f"<figcaption>{text(caption)}{kept}</figcaption></figure>\n"
     )
 
 
