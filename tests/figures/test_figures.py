@@ -372,3 +372,15 @@ def test_edges_are_short() -> None:
 def test_bad_input_is_refused(call: Callable[[], Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         call()
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: figures.scatter(["a"], [1]), "score: expected numbers on one axis, got"),
+        (lambda: figures.best_of_n_curves({"x": [1]}, {}), "ns: expected numbers on one axis, got"),
+    ],
+)
+def test_what_is_no_number_is_named(call: Callable[[], Any], message: str) -> None:
+    with pytest.raises(TypeError, match=message):
+        call()

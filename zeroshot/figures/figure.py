@@ -192,9 +192,12 @@ def _cell(value: Any) -> Any:
 
 def as_values(name: str, values: ArrayLike, ndim: int = 1) -> NDArray[np.float64]:
     """An array of so many axes with something in it; None is NaN."""
-    array = np.asarray(values, dtype=np.float64)
+    axes = "one axis" if ndim == 1 else f"{ndim} axes"
+    try:
+        array = np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise TypeError(f"{name}: expected numbers on {axes}, got {error}") from None
     if array.ndim != ndim or array.size == 0:
-        axes = "one axis" if ndim == 1 else f"{ndim} axes"
         raise ValueError(f"{name}: expected values on {axes}, got shape {array.shape}")
     return array
 
