@@ -339,11 +339,8 @@ def test_bits_of_nasbench101_are_those_of_the_enumeration() -> None:
     assert (bits, labels) == (1 << 0 | 1 << 1 | 1 << 4 | 1 << 5, (-1, 2, 0, -2))
 
 
-def test_readme_names_every_notation() -> None:
-    readme = Path(zeroshot.__file__).resolve().parents[1] / "README.md"
-    if not readme.exists():
-        pytest.skip("no README.md beside the package")
-    text = readme.read_text(encoding="utf-8")
+def test_documentation_names_every_notation() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "notations.md").read_text(encoding="utf-8")
     table = text[text.index("| space | notations") :].split("\n\n")[0].splitlines()[2:]
     for space, rows in NOTATIONS.items():
         key = "`nds_*`" if space.startswith("nds_") else f"`{space}`"
