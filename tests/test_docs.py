@@ -5,11 +5,13 @@ from __future__ import annotations
 import csv
 import doctest
 import importlib
+import inspect
 import math
 import pkgutil
 import re
 import shlex
 from collections.abc import Sequence
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 
 import pytest
@@ -31,6 +33,8 @@ OPTIONAL = {  # what stands in a document that needs it
     '"digits"': "sklearn",
     "zeroshot import stats": "scipy",
 }
+PACKAGES = ("data", "stats", "figures", "reproduce", "sweet", "errors")
+OPTION_NAMES = {field.name for field in fields(zeroshot.Options)}
 OPTIONS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
 
@@ -95,6 +99,12 @@ def test_commands_of_document_are_accepted(document: Path) -> None:
         parse_arguments(words[1:])  # exits, or raises, if it is wrong
 
 
+def test_readme_has_the_commands_that_ci_runs() -> None:
+    lines = (ROOT / "README.md").read_text().splitlines()
+    assert "    pip install '.[demo]' && zeroshot demo" in lines
+    assert "    pip install '.[test]' && pytest -n auto" in lines
+
+
 def test_commands_are_found_and_wrong_ones_are_seen() -> None:
     found = commands((ROOT / "README.md").read_text())
     assert "zeroshot demo" in found and len(found) >= 5
@@ -115,6 +125,28 @@ def test_package_lists_what_it_exports() -> None:
     assert not missing
     undocumented = [name for name in zeroshot.__all__ if not getattr(zeroshot, name).__doc__]
     assert not undocumented
+
+
+def public() -> dict[str, object]:
+    """Functions and classes of `zeroshot` and of what users import from it, each once."""
+    owners = [zeroshot, *(importlib.import_module(f"zeroshot.{name}") for name in PACKAGES)]
+    found = {
+        id(v): (f"{m.__name__}.{n}", v) for m in owners for n in m.__all__ for v in [getattr(m, n)]
+    }
+    return {name: value for name, value in found.values() if callable(value)}
+
+
+def test_docstrings_name_every_parameter() -> None:
+    """Of functions all but those of `Options`, of dataclasses all fields."""
+    missing = []
+    for name, value in public().items():
+        if isinstance(value, type):
+            asked = [f.name for f in fields(value)] if is_dataclass(value) else []
+        else:
+            asked = [p for p in inspect.signature(value).parameters if p not in OPTION_NAMES]
+        words = set(re.findall(r"\w+", inspect.getdoc(value) or ""))
+        missing += [f"{name}: {p}" for p in asked if p not in words and not p.startswith("_")]
+    assert not missing
 
 
 def test_every_score_has_a_formula_of_its_own() -> None:
