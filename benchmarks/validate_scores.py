@@ -215,7 +215,7 @@ def write(path: Path, rows: Sequence[AccuracyRow] | Sequence[PublishedRow]) -> N
 
 
 def markdown(rows: Sequence[AccuracyRow]) -> str:
-    """The table of the README, best first."""
+    """The table of docs/correlations.md, best first."""
     lines = [
         "| score | paper | needs | better is | Spearman (95 %) | published | given live weights |",
         "| --- | --- | --- | --- | --- | --- | --- |",

@@ -256,8 +256,13 @@ def test_scores_that_do_not_fit_are_refused() -> None:
     ):
         with pytest.raises(ValueError, match=message):
             zeroshot.score(CELL, X, Y, scores=scores, **TINY)  # type: ignore[arg-type]
-    with pytest.raises(TypeError, match=r"scores\[0\]: expected a name or a score"):
-        zeroshot.score(CELL, X, Y, scores=[XiGsnr], **TINY)  # type: ignore[list-item]
+    for wrong, got in (
+        ([XiGsnr], "the class XiGsnr"),
+        (XiGsnr, "the class XiGsnr"),
+        (None, "NoneType"),
+    ):
+        with pytest.raises(TypeError, match=rf"scores\[0\]: expected a name or a score.*{got}"):
+            zeroshot.score(CELL, X, Y, scores=wrong, **TINY)  # type: ignore[arg-type]
 
 
 # ---- weights -------------------------------------------------------------------------------------

@@ -156,6 +156,18 @@ class SweetInterval:
 def cell_prefixes(layers: int | Sequence[str], cells: int) -> tuple[str, ...]:
     """Weight-name prefixes of a NAS-Bench-201 network's layers, in module order.
 
+    Parameters
+    ----------
+    layers : {15, 17} or sequence of str
+        The cells of a network of five in a stage, or the two residual blocks between stages, too;
+        prefixes of one's own stay as they are.
+    cells : int
+        In each of the three stages.
+
+    Returns
+    -------
+    tuple of str
+
     Examples
     --------
     >>> cell_prefixes(17, cells=1)

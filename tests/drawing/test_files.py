@@ -162,20 +162,20 @@ def test_command_tells_of_slips_in_one_line(
     assert not list(tmp_path.iterdir())
 
 
-# --- the pictures of the README ---------------------------------------------------------------
+# --- the pictures of docs/figures.md ------------------------------------------------------------
 
 PICTURES = Path(__file__).parents[2] / "notebooks" / "pictures"
 
 
 @pytest.mark.parametrize("name", ["nasbench201", "darts", "proxylessnas"])
-def test_pictures_of_the_readme_are_what_its_commands_draw(name: str, tmp_path: Path) -> None:
+def test_pictures_of_the_docs_are_what_their_commands_draw(name: str, tmp_path: Path) -> None:
     """But for what another version of Matplotlib writes in another way."""
     if not PICTURES.is_dir():
         pytest.skip(f"no {PICTURES}: an installed copy, without the notebooks")
-    lines = (PICTURES.parents[1] / "README.md").read_text(encoding="utf-8").splitlines()
+    lines = (PICTURES.parents[1] / "docs" / "figures.md").read_text(encoding="utf-8").splitlines()
     space = f"--space {name} " if name != "nasbench201" else "draw 123 "
-    (command,) = (line for line in lines if line.startswith("    zeroshot draw ") and space in line)
-    words = command.split()[1:-1]
+    (command,) = (line for line in lines if line.startswith("$ zeroshot draw ") and space in line)
+    words = command.split()[2:-1]
     path = tmp_path / "picture.svg"
     assert main([*words, str(path)]) == 0
     found, stored = (ElementTree.parse(p).getroot() for p in (path, PICTURES / f"{name}.svg"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -339,13 +340,14 @@ def test_bits_of_nasbench101_are_those_of_the_enumeration() -> None:
     assert (bits, labels) == (1 << 0 | 1 << 1 | 1 << 4 | 1 << 5, (-1, 2, 0, -2))
 
 
-def test_readme_names_every_notation() -> None:
-    readme = Path(zeroshot.__file__).resolve().parents[1] / "README.md"
-    if not readme.exists():
-        pytest.skip("no README.md beside the package")
-    text = readme.read_text(encoding="utf-8")
-    table = text[text.index("| space | notations") :].split("\n\n")[0].splitlines()[2:]
-    for space, rows in NOTATIONS.items():
-        key = "`nds_*`" if space.startswith("nds_") else f"`{space}`"
-        (line,) = (line for line in table if key in line.split("|")[1])
-        assert all(f"`{row.name}`" in line for row in rows), (space, line)
+def test_documentation_says_of_every_notation_what_the_table_says() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "notations.md").read_text(encoding="utf-8")
+    lines = text[text.index("| space | notation |") :].splitlines()[2:]
+    cells = [[c.strip() for c in re.split(r"(?<!\\)\|", line)[1:-1]] for line in lines]
+    told = {
+        (space, name.strip("`"), *(re.sub(r"\\(.)", r"\1", cell) for cell in rest))
+        for spaces, name, *rest in cells
+        for space in re.findall(r"`(\w+)`", spaces)
+    }
+    rows = {(s, row.name, row.looks, row.trap) for s, found in NOTATIONS.items() for row in found}
+    assert told == rows

@@ -17,7 +17,13 @@ MAX_CLASSES = 100_000
 
 @dataclass(frozen=True)
 class Normalisation:
-    """Mean and standard deviation of red, green and blue, of pixels scaled to 0..1."""
+    """How pixels are normalised: ``(pixel / 255 - mean) / std``, channel by channel.
+
+    Parameters
+    ----------
+    mean, std : tuple of three floats
+        Of red, green and blue, of pixels scaled to 0..1.
+    """
 
     mean: tuple[float, float, float]
     std: tuple[float, float, float]

@@ -147,8 +147,9 @@ def torch_state(
     Parameters
     ----------
     arch, space
-        As for `to_torch_source`, and so ``channels``, ``cells``, ``num_classes``, ``builder`` and
-        ``input_size``.
+        As for `to_torch_source`.
+    **size
+        ``channels``, ``cells``, ``num_classes``, ``builder`` and ``input_size``, as there.
     weights : mapping of str to array_like
         By the names of `weight_names`; others are not looked for.
 

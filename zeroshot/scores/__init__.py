@@ -54,7 +54,7 @@ __all__ = [
     "make_scores",
 ]
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, TypeAlias
 
@@ -160,7 +160,8 @@ def list_scores() -> tuple[ScoreInfo, ...]:
 
 def make_scores(scores: ScoreLike | Sequence[ScoreLike]) -> tuple[Score, ...]:
     """Dataclasses of one or several scores; ValueError if two have the same label."""
-    items = [scores] if isinstance(scores, str | Score) else list(scores)
+    several = isinstance(scores, Iterable) and not isinstance(scores, str)
+    items: list[Any] = list(scores) if several else [scores]  # type: ignore[arg-type]
     if not items:
         raise ValueError("scores: expected at least one score, got none")
     made: dict[str, Score] = {}
@@ -171,9 +172,9 @@ def make_scores(scores: ScoreLike | Sequence[ScoreLike]) -> tuple[Score, ...]:
                 raise ValueError(f"scores[{i}]: expected one of {known}; got {item!r}")
             item = SCORES[item]()
         elif not isinstance(item, Score):
+            got = f"the class {item.__name__}" if isinstance(item, type) else type(item).__name__
             raise TypeError(
-                f"scores[{i}]: expected a name or a score such as XiGsnr(...), "
-                f"got {type(item).__name__}"
+                f"scores[{i}]: expected a name or a score such as XiGsnr(...), got {got}"
             )
         if item.label in made:
             raise ValueError(

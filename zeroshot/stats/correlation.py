@@ -129,7 +129,14 @@ def kendall(
 ) -> Correlation:
     """Kendall's tau-b: pairs in the same order less pairs in the other, corrected for ties.
 
-    Parameters and result are those of `spearman`.
+    Parameters
+    ----------
+    scores, accuracy, absolute, nan
+        As for `spearman`.
+
+    Returns
+    -------
+    Correlation
 
     Examples
     --------
