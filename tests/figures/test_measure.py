@@ -55,7 +55,7 @@ def test_activations_are_counted_over_all_nodes(which: Any) -> None:
     for arch, row in zip(ARCHS, found, strict=True):
         asked = zeroshot.Activations(0, 5, which=which, batch_size=8)
         assert row.sum() == zeroshot.score(arch, X, Y, scores=asked, **TINY).value
-    with pytest.raises(zeroshot.NonFiniteError, match=r"archs\[0\]"):
+    with pytest.raises(zeroshot.NonFiniteError, match=r"archs\[\d\]"):
         figures.count_activations(ARCHS, X * np.nan, batch_size=8, **TINY)
 
 
