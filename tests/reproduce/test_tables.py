@@ -310,6 +310,35 @@ def test_rows_without_a_data_set_are_named_by_their_space(bench):
     assert list(table.missing.values()) == [("MLP on nasbench201",)]
 
 
+def test_a_row_may_be_a_mean_over_data_sets(bench, tmp_path):
+    for name in ("nasbench201.csv", "cifar10.npz"):
+        (tmp_path / name).write_bytes((bench / name).read_bytes())
+    table = made("gradsign/table7", tmp_path, methods=["GradSign"])
+    assert not [row for row in table.rows if row.dataset == "mean of three"]
+    assert sorted(table.missing.values()) == [
+        ("GradSign on ImageNet16-120",), ("GradSign on cifar100",),
+    ]  # fmt: skip
+    rng = np.random.default_rng(1)
+    for name, classes in (("cifar100", 100), ("imagenet16_120", 120)):
+        np.savez(
+            tmp_path / f"{name}.npz",
+            train_images=rng.integers(0, 256, (240, 8, 8, 3), dtype=np.uint8),
+            train_labels=np.arange(240) % classes,
+        )
+    table = made("gradsign/table7", tmp_path, methods=["GradSign"])
+    rows = {(row.form, row.dataset): row for row in table.rows if row.method == "GradSign"}
+    forms = {form for form, _ in rows}
+    assert forms >= {"paper"}
+    assert not table.missing
+    for form in forms:
+        parts = [rows[form, data] for data in ("cifar10", "cifar100", "ImageNet16-120")]
+        assert [part.published for part in parts] == [None] * 3
+        mean = rows[form, "mean of three"]
+        assert mean.ours == pytest.approx(sum(part.ours for part in parts) / 3)
+        assert (mean.published, mean.n) == (0.6016, 12)
+        assert mean.difference == pytest.approx(mean.ours - 0.6016)
+
+
 def test_published_sizes_lie_within_the_intervals_of_a_sample(shared):
     data = shared / "data"
     if not (data / "nasbench201.csv.gz").exists():

@@ -31,7 +31,8 @@ SAMPLE: Final = 100
 _NO_SCORE: Final = "no score of this package"
 _NO_SWEET: Final = "Sweetimator's search takes networks of one depth, and those of NDS differ in it"
 _UNSIGNED: Final = "printed without its sign; compared with the negative of it"
-_OTHER: Final = "trained predictors, and a mean over data sets beside them"
+_TRAINED: Final = "trained predictors"
+_MEAN: Final = "mean of three"  # what a row's data set is then: all of DATASETS
 
 
 def reproduce_table(
@@ -173,15 +174,17 @@ class _Maker:
     def make(self, rows: Sequence[PublishedRow]) -> ReproducedTable:
         groups: dict[tuple[str, str], list[PublishedRow]] = {}
         for row in rows:
-            groups.setdefault((row.space, row.dataset), []).append(row)
+            for one in _by_dataset(row):
+                groups.setdefault((one.space, one.dataset), []).append(one)
         if self.recipe.kind == "selection":  # scored on CIFAR-10, looked up everywhere
             groups = {("nasbench201", "cifar10"): list(rows)}
         for (space, dataset), some in groups.items():
             if dataset not in DATASETS:
                 known = space in list_spaces()
-                self._miss(_OTHER if known else f"{space} is not in the package", some)
+                self._miss(_TRAINED if known else f"{space} is not in the package", some)
                 continue
             self._group(space, dataset, some)
+        self._over_datasets(rows)
         percent = f"{100 * self.level:g} %"
         self.settings[
             f"intervals: {percent}, of the mean over 500 runs"
@@ -390,12 +393,29 @@ class _Maker:
             for form in dict.fromkeys(one.form for one in made) if parts else ():
                 some = [one for one in made if one.form == form and one.method in parts]
                 if len(some) == len(parts):
-                    ours = [one.ours for one in some]
-                    mean, std, n = float(np.mean(ours)), float(np.std(ours)), min(o.n for o in some)
-                    found.append(
-                        self._made(row, form, Measured(mean, std, math.nan, math.nan, n, 0, 0), "")
-                    )
+                    found.append(self._mean(row, form, some))
         return found
+
+    def _over_datasets(self, rows: Sequence[PublishedRow]) -> None:
+        """Rows that are the mean and population deviation over data sets."""
+        for row in (row for row in rows if row.dataset == _MEAN):
+            for form in dict.fromkeys(one.form for one in self.done):
+                key = row.space, row.method, row.metric, form
+                some = [o for o in self.done if (o.space, o.method, o.metric, o.form) == key]
+                if len(some) == len(DATASETS):
+                    self.done.append(self._mean(row, form, some))
+
+    def _mean(self, row: PublishedRow, form: str, of: Sequence[ReproducedRow]) -> ReproducedRow:
+        ours, n = [one.ours for one in of], min(one.n for one in of)
+        mean, std = float(np.mean(ours)), float(np.std(ours))
+        return self._made(row, form, Measured(mean, std, math.nan, math.nan, n, 0, 0), row.note)
+
+
+def _by_dataset(row: PublishedRow) -> list[PublishedRow]:
+    """A row that is a mean, as what it is the mean of: rows with nothing printed."""
+    if row.dataset != _MEAN:
+        return [row]
+    return [replace(row, dataset=dataset, value=None, std=None) for dataset in DATASETS]
 
 
 def _is_unsigned(row: PublishedRow) -> bool:
