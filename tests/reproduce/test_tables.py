@@ -13,7 +13,7 @@ import pytest
 
 import zeroshot
 from zeroshot.reproduce import making
-from zeroshot.reproduce.forms import label_of, usual
+from zeroshot.reproduce.forms import Form, label_of, usual, without_dead
 from zeroshot.reproduce.measures import Measured
 from zeroshot.reproduce.recipes import RECIPES, find_recipe
 
@@ -135,6 +135,32 @@ def test_variants_are_those_of_the_score(bench):
     scores = [form.parts[0][1] for row in recipe.wanted() for form in recipe.forms_of(row)]
     assert {score.variant for score in scores} == set(zeroshot.scores.VARIANTS)
     assert {(score.batch_size, score.n_batches, score.xi) for score in scores} == {(64, 8, 1e-8)}
+
+
+def test_of_the_third_variant_the_released_form_leaves_dead_weights_out():
+    rng = np.random.default_rng(0)
+    x, y = rng.standard_normal((12, 3, 8, 8)), rng.integers(0, 10, 12)
+    arch = "|none~0|+|none~0|nor_conv_3x3~1|+|skip_connect~0|none~1|none~2|"
+    options = {"channels": 4, "cells": 1, "dtype": "float64"}
+    recipe = find_recipe("xi-gsnr/table12")
+    row = next(row for row in recipe.wanted() if row.method == "(3) inv_var_xi")
+    paper, released = recipe.forms_of(row)
+    assert [len(form.parts) for form in (paper, released)] == [1, 3]
+    score = zeroshot.XiGsnr(batch_size=4, n_batches=3, variant="inv_var_xi")
+    form = without_dead(Form("paper", ((1.0, score),)))
+    values = zeroshot.score(arch, x, y, scores=[one for _, one in form.parts], **options)
+    batches = [
+        zeroshot.gradients(arch, x[i : i + 4], y[i : i + 4], batch_size=4, **options).gradients
+        for i in (0, 4, 8)
+    ]
+    weights = [name for name in batches[0] if name.endswith("weight")]
+    live = [name for name in weights if ".e12." not in name]  # nothing reaches that edge
+    assert len(weights) == len(live) + 3
+    v = np.var([np.concatenate([b[name].ravel() for name in live]) for b in batches], axis=0)
+    ours = sum(factor * values[one.label] for factor, one in form.parts)
+    assert ours == pytest.approx(np.sum(1 / (v + 1e-8)), rel=1e-6)
+    with pytest.raises(ValueError, match="expected a sum over 1 / "):
+        without_dead(Form("paper", ((1.0, zeroshot.XiGsnr()),)))
 
 
 def test_seeds_and_initialisations_have_their_mean(bench):

@@ -16,6 +16,7 @@ __all__ = [
     "placed",
     "sweet_forms",
     "usual",
+    "without_dead",
     "xi_forms",
 ]
 
@@ -31,6 +32,7 @@ from zeroshot.scores import (
     Grasp,
     JacobCov,
     LinearRegions,
+    LiveWeights,
     Naswot,
     NtkCondition,
     Params,
@@ -122,7 +124,8 @@ def describe(form: Form) -> str:
             "ones": ", an image of ones",
             "normal": f", {group.size} normal images",
         }[group.input.kind]
-        words.append(f"{'-' * (factor < 0)}{label_of(score)}{images}")
+        times = {1.0: "", -1.0: "-"}.get(factor, f"{factor:g} x ")
+        words.append(f"{times}{label_of(score)}{images}")
     given = [f"{key} {value}" for key, value in form.options.items()]
     return "; ".join([*words, ", ".join(given)])
 
@@ -269,6 +272,23 @@ def xi_forms(space: str, *, variant: Any = "xi_gsnr", batch: int = 64, n: int = 
         _one("paper", score, **options),
         _one("released", replace(score, accumulate=True), note, **options),
     ]
+
+
+def without_dead(form: Form) -> Form:
+    """A sum over 1 / (v + xi) without weights that no path joins to image and logits: v = 0.
+
+    Each of them adds 1 / xi, and they turn the correlation round. What is printed for this variant
+    is close to what is printed for 1 / v, and so is what is left without them.
+    """
+    ((factor, score),) = form.parts
+    if not isinstance(score, XiGsnr) or score.variant != "inv_var_xi" or score.xi == 0:
+        raise ValueError(f"form: expected a sum over 1 / (v + xi), got {form.parts}")
+    each = factor / score.xi
+    return replace(
+        form,
+        parts=(*form.parts, (-each, Params()), (each, LiveWeights())),
+        note=f"{form.note}; weights that are not live left out".strip("; "),
+    )
 
 
 _TYPED: Final = {"nasbench201": (1e-4, 5e-4), "nasbench101": (1e-5, 5e-5)}
