@@ -21,7 +21,10 @@ from zeroshot.cli import parse_arguments
 
 ROOT = Path(__file__).resolve().parents[1]
 SITE = [*ROOT.glob("docs/*.md"), *ROOT.glob("docs/adding/*.md")]
-BESIDE = [ROOT / name for name in ("csrc", "benchmarks", "results/nasbench201", "tests/golden")]
+BESIDE = [
+    ROOT / name
+    for name in ("csrc", "benchmarks", "results/nasbench201", "results/reproduce", "tests/golden")
+]
 DOCUMENTS = sorted(
     path.relative_to(ROOT)
     for path in [*ROOT.glob("*.md"), *(folder / "README.md" for folder in BESIDE), *SITE]

@@ -14,6 +14,7 @@ DOCUMENTS = {
     "csrc/README.md": "core",
     "benchmarks/README.md": "benchmarks",
     "results/nasbench201/README.md": "results",
+    "results/reproduce/README.md": "reproduced",
     "tests/golden/README.md": "golden",
     "CHANGELOG.md": "changelog",
 }
