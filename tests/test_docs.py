@@ -23,7 +23,14 @@ ROOT = Path(__file__).resolve().parents[1]
 SITE = [*ROOT.glob("docs/*.md"), *ROOT.glob("docs/adding/*.md")]
 BESIDE = [
     ROOT / name
-    for name in ("csrc", "benchmarks", "results/nasbench201", "results/reproduce", "tests/golden")
+    for name in (
+        "csrc",
+        "benchmarks",
+        "results/nasbench201",
+        "results/reproduce",
+        "results/robustness",
+        "tests/golden",
+    )
 ]
 DOCUMENTS = sorted(
     path.relative_to(ROOT)

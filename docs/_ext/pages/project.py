@@ -15,6 +15,7 @@ DOCUMENTS = {
     "benchmarks/README.md": "benchmarks",
     "results/nasbench201/README.md": "results",
     "results/reproduce/README.md": "reproduced",
+    "results/robustness/README.md": "robustness",
     "tests/golden/README.md": "golden",
     "CHANGELOG.md": "changelog",
 }
