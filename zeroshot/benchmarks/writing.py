@@ -10,12 +10,12 @@ import gzip
 import io
 import math
 import os
-import secrets
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final
 
 from zeroshot.benchmarks.tables import import_pyarrow
+from zeroshot.files import replacing
 
 if TYPE_CHECKING:
     from zeroshot.benchmarks.table import Benchmark
@@ -26,20 +26,14 @@ ENDINGS: Final = (".csv", ".csv.gz", ".parquet")
 def write(benchmark: Benchmark, path: str | os.PathLike[str]) -> None:
     """Write a table to `path`, whose ending says which kind."""
     where, ending = Path(path), check_path(path)
-    partial = where.with_name(f".{where.name}.{secrets.token_hex(4)}")
-    try:
-        with partial.open("xb") as file:
-            if ending == ".parquet":
-                _write_parquet(benchmark, file)
-            elif ending == ".csv.gz":
-                with gzip.GzipFile("", "wb", fileobj=file, mtime=0) as compressed:
-                    _write_csv(benchmark, compressed)
-            else:
-                _write_csv(benchmark, file)
-        os.replace(partial, where)
-    except BaseException:  # Ctrl-C, too, leaves no half file
-        partial.unlink(missing_ok=True)
-        raise
+    with replacing(where) as part, part.open("xb") as file:
+        if ending == ".parquet":
+            _write_parquet(benchmark, file)
+        elif ending == ".csv.gz":
+            with gzip.GzipFile("", "wb", fileobj=file, mtime=0) as compressed:
+                _write_csv(benchmark, compressed)
+        else:
+            _write_csv(benchmark, file)
 
 
 def check_path(path: str | os.PathLike[str]) -> str:

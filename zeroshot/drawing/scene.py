@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zeroshot.drawing.palette import DEAD, INK, KINDS, LINE, PAPER
+from zeroshot.files import replacing
 from zeroshot.inputs import check_real
 
 if TYPE_CHECKING:
@@ -302,7 +303,8 @@ class Drawing:
         wanted = f"{_LEAST_DPI} to {_MOST_DPI} pixels per inch"
         if not _LEAST_DPI <= check_real("dpi", dpi, wanted) <= _MOST_DPI:
             raise ValueError(f"dpi: expected {wanted}, got {dpi!r}")
-        Path(path).write_bytes(self._bytes(Path(path).suffix.lower()[1:], dpi))
+        with replacing(path) as part:
+            part.write_bytes(self._bytes(Path(path).suffix.lower()[1:], dpi))
 
     def _bytes(self, kind: str, dpi: float = 300) -> bytes:
         import matplotlib.style

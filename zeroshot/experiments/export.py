@@ -10,11 +10,10 @@ import math
 import os
 import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from itertools import islice
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from zeroshot.files import replacing
 from zeroshot.provenance import canonical_json
 
 if TYPE_CHECKING:
@@ -81,7 +80,7 @@ def to_csv(
 ) -> int:
     """See `Store.to_csv`. Numbers are the shortest texts that read back as the same."""
     count = 0
-    with _replacing(path) as part, open(part, "w", encoding="utf-8", newline="") as out:
+    with replacing(path) as part, open(part, "w", encoding="utf-8", newline="") as out:
         writer = csv.writer(out, lineterminator="\n")
         writer.writerow(_columns(timing))
         for line in lines(file, experiments, timing):
@@ -119,7 +118,7 @@ def to_parquet(
     )
     count = 0
     source = lines(file, experiments, timing)
-    with _replacing(path) as part, parquet.ParquetWriter(part, schema) as writer:
+    with replacing(path) as part, parquet.ParquetWriter(part, schema) as writer:
         while some := list(islice(source, _BATCH)):
             columns = list(zip(*some, strict=True))
             writer.write_table(
@@ -141,16 +140,3 @@ def to_frame(
         list(lines(file, experiments, timing)), columns=list(_columns(timing))
     )
     return frame.astype({"dead_weights": "Int64"})
-
-
-@contextmanager
-def _replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Where a file is written before it takes its name; it goes where it is not finished."""
-    path = Path(path)
-    part = path.with_name(path.name + ".part")
-    try:
-        yield part
-        os.replace(part, path)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise

@@ -19,6 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 from zeroshot.drawing.palette import INK, LINE, PAPER
 from zeroshot.drawing.scene import FONT, check_path, need_matplotlib
 from zeroshot.figures.style import COLOURS, GRID, STYLE
+from zeroshot.files import replacing, write_text
 from zeroshot.inputs import check_real
 
 if TYPE_CHECKING:
@@ -113,13 +114,14 @@ class Figure:
         if not 10 <= check_real("dpi", dpi, _DPI) <= 2400:
             raise ValueError(f"dpi: expected {_DPI}, got {dpi!r}")
         target = Path(path)
-        target.write_bytes(self._bytes(target.suffix.lower()[1:], dpi))
+        with replacing(target) as part:
+            part.write_bytes(self._bytes(target.suffix.lower()[1:], dpi))
         if data:
             self.save_data(target.with_suffix(".csv"))
 
     def save_data(self, path: str | os.PathLike[str]) -> None:
         """Write the numbers as CSV; an empty cell stands for what is not known."""
-        Path(path).write_text(self.csv(), encoding="utf-8", newline="")
+        write_text(path, self.csv())
 
     def csv(self) -> str:
         """The numbers as CSV, floats with all their digits."""

@@ -12,7 +12,6 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -21,6 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 from zeroshot import figures
 from zeroshot.config import VERSION, environment
 from zeroshot.figures.figure import as_values, by_title
+from zeroshot.files import write_text
 from zeroshot.report import page
 from zeroshot.report.page import Cell, Table, paragraph
 
@@ -163,7 +163,7 @@ def write_report(
             f"Written by zeroshot {VERSION}. The file holds all that it shows, and loads nothing."
         ),
     )
-    Path(path).write_text(whole, encoding="utf-8", newline="\n")
+    write_text(path, whole)
 
 
 def _checked(

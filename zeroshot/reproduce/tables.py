@@ -10,7 +10,8 @@ import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
-from pathlib import Path
+
+from zeroshot.files import write_text
 
 
 @dataclass(frozen=True)
@@ -172,5 +173,5 @@ def _listed(rows: Sequence[str]) -> str:
 
 def _written(text: str, path: str | os.PathLike[str] | None) -> str:
     if path is not None:
-        Path(path).write_text(text, encoding="utf-8")
+        write_text(path, text)
     return text
