@@ -14,9 +14,12 @@ import pytest
 import zeroshot
 from zeroshot.spaces import transnas_micro
 
+pytest.importorskip("torch", reason="PyTorch is not installed: no parity check")
+
+import torch
+
 from .test_torch_spaces import Net
 
-torch = pytest.importorskip("torch", reason="PyTorch is not installed: no parity check")
 nn = torch.nn
 F = nn.functional
 
