@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import importlib
 import sys
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -22,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from record import append, commit, machine, now, starting_load
+from record import append, clock, commit, machine, now, starting_load
 
 import zeroshot
 from zeroshot.scores import SCORES
@@ -85,12 +84,6 @@ def torch_score(function: Callable[[Any], Any], arch: str, x: Any, y: Any) -> ob
 
     case = sys.modules["tests.scores.torch_scores"].Case
     return function(case(build(arch, SEED), x, y))
-
-
-def clock(run: Callable[[], object]) -> tuple[float, float]:
-    cpu, wall = time.process_time(), time.perf_counter()
-    run()
-    return time.perf_counter() - wall, time.process_time() - cpu
 
 
 def main() -> None:

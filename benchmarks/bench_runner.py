@@ -15,14 +15,12 @@ from __future__ import annotations
 import argparse
 import statistics
 import tempfile
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from record import append, commit, machine, now, starting_load
+from record import append, clock, commit, machine, now, starting_load
 
 import zeroshot
 from zeroshot.spaces import get_space
@@ -56,12 +54,6 @@ class Row:
     ratio_high: float
     cpu_ratio: float
     again_ratio: float
-
-
-def clock(run: Callable[[], object]) -> tuple[float, float]:
-    cpu, wall = time.process_time(), time.perf_counter()
-    run()
-    return time.perf_counter() - wall, time.process_time() - cpu
 
 
 def measure(case: str, n_archs: int, repeats: int, executor: str, data: Any) -> tuple[Any, ...]:

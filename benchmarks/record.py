@@ -7,6 +7,8 @@ import os
 import platform
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from dataclasses import fields
 from datetime import datetime, timezone
 from pathlib import Path
@@ -15,7 +17,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
-__all__ = ["append", "busy_seconds", "commit", "machine", "now", "starting_load"]
+__all__ = ["append", "busy_seconds", "clock", "commit", "machine", "now", "starting_load"]
 
 
 def now() -> str:
@@ -54,6 +56,13 @@ def starting_load() -> float:
     if load > 0.5:
         print(f"warning: load {load:.1f} before the start, times will mislead", file=sys.stderr)
     return load
+
+
+def clock(run: Callable[[], object]) -> tuple[float, float]:
+    """Wall and processor seconds of one call."""
+    cpu, wall = time.process_time(), time.perf_counter()
+    run()
+    return time.perf_counter() - wall, time.process_time() - cpu
 
 
 def busy_seconds() -> float:

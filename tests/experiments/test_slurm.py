@@ -39,9 +39,9 @@ class Cluster:
 
     def __init__(self, folder: Path, n: int, channels: int) -> None:
         if shutil.which("bash") is None:
-            pytest.skip("no bash")
+            pytest.skip("bash is not installed: the job script of docs/slurm.md was not run")
         if not PAGE.exists():
-            pytest.skip("the documents are not here")
+            pytest.skip("docs/slurm.md is not beside the tests: its job script was not run")
         self.shared, self.node = folder / "shared", folder / "node"
         for place in (self.shared, self.node, folder / "bin"):
             place.mkdir()
@@ -125,7 +125,7 @@ def test_a_job_that_is_stopped_keeps_its_values(tmp_path: Path, number: int, cod
         else:  # as where memory runs out: of the run alone
             children = Path(f"/proc/{job.pid}/task/{job.pid}/children")
             if not children.exists():
-                pytest.skip("no /proc with children")
+                pytest.skip("/proc does not list children here: the worker could not be killed")
             os.kill(int(children.read_text().split()[-1]), number)
         out, _ = job.communicate(timeout=120)
     finally:
